@@ -1,0 +1,70 @@
+package sandbox
+
+import (
+	"io"
+	"os"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// The hidden commands that runsc re-executes itself as. The names are the first argument.
+const (
+	BootCommand  = "boot"
+	GoferCommand = "gofer"
+)
+
+// Flags are runsc's own global flags as they concern a sandbox.
+type Flags struct {
+	Platform  string // "ptrace"
+	Overlay   string // "root" (default), "all" or "none"
+	Network   string // "none", "sandbox", "host"
+	Strace    bool
+	StraceLog string // file for the strace lines, opened by runsc
+	DebugLog  string // file for the Sentry's and Gofer's log, opened by runsc
+	LogFormat string // "text" or "json"
+	Debug     bool
+	HostUDS   bool // unix sockets and FIFOs of the host may be used through bind mounts
+}
+
+// Config says what to start. Files stay owned by the caller, who may close them when
+// Start has returned.
+type Config struct {
+	ID       string
+	StateDir string // this container's own state directory; exists. sentry.log and gofer.log land here
+	Bundle   string // absolute
+	Spec     *specs.Spec
+	Flags    Flags
+
+	// ControlListener is a listening unix socket on which the Sentry takes requests.
+	ControlListener *os.File
+
+	// Stdio are the application's stdin, stdout and stderr; nil ones are /dev/null.
+	Stdio [3]*os.File
+
+	// ExtraFDs become the application's fds 3, 4, ... (--preserve-fds); nil ones are holes.
+	ExtraFDs []*os.File
+
+	// Log gets warnings of the start itself (one line each); may be nil.
+	Log io.Writer
+
+	// JoinCgroup is called with the pid of each new process before it reads its
+	// configuration; may be nil.
+	JoinCgroup func(pid int) error
+
+	// SentryPID is for StartGofer only: the sandbox that the new Gofer serves and with
+	// which it ends.
+	SentryPID int
+
+	// Exe is the binary to re-execute; empty means /proc/self/exe. For tests.
+	Exe string
+}
+
+// Sandbox is a started sandbox.
+type Sandbox struct {
+	SentryPID int
+	GoferPID  int
+	Process   *os.Process // the Sentry, a child of this process; Wait works
+
+	tethers []*os.File
+	gofer   *os.Process
+}
