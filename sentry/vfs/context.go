@@ -1,0 +1,35 @@
+package vfs
+
+import (
+	"lazaret/sentry/auth"
+	"lazaret/sentry/memfile"
+	"lazaret/sentry/wait"
+	"lazaret/syscalls/abi"
+)
+
+// Context is on whose behalf an operation runs. A task has one and keeps it up to date;
+// kernel-internal work has its own. It is used by one goroutine at a time.
+type Context struct {
+	Creds   *auth.Creds
+	FS      *FSInfo          // root, working directory, umask
+	Account *memfile.Account // who pays for pages and kernel memory
+	Clock   Clock
+	Sleeper wait.Sleeper // nil: operations that would sleep fail with EAGAIN
+
+	// MaxFileSize is RLIMIT_FSIZE in bytes; ^0 is no limit. A write beyond it fails
+	// with EFBIG and sets XFSZ, for which the system call sends SIGXFSZ.
+	MaxFileSize uint64
+	XFSZ        bool
+
+	// PID is the caller's thread group id in the initial pid namespace, for lock
+	// owners and the like; 0 in kernel-internal work.
+	PID int32
+
+	// Links counts symlinks followed in the current walk.
+	Links int
+}
+
+// Clock tells the time of day, for timestamps.
+type Clock interface {
+	Realtime() abi.Timespec
+}
