@@ -112,7 +112,7 @@ func evaluate(f family, names []string) (map[string]string, error) {
 		b.WriteString("#include <stdio.h>\n" + includes(f.headers) + "int main(void){\n")
 		first := strings.Count(b.String(), "\n") + 1
 		for _, n := range names {
-			fmt.Fprintf(&b, "{ static const long long v = (long long)(%s); printf(\"%s %%lld\\n\", v); }\n", n, n)
+			fmt.Fprintf(&b, "{ static const long long v = 1LL * (%s); printf(\"%s %%lld\\n\", v); }\n", n, n)
 		}
 		b.WriteString("return 0;}\n")
 		bad, exe, err := compile(b.String(), first)
