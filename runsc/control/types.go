@@ -1,0 +1,168 @@
+package control
+
+import (
+	"encoding/json"
+	"os"
+)
+
+// Method names on the wire.
+const (
+	methodCreate    = "create"
+	methodStart     = "start"
+	methodExec      = "exec"
+	methodWait      = "wait"
+	methodSignal    = "signal"
+	methodPause     = "pause"
+	methodResume    = "resume"
+	methodProcesses = "processes"
+	methodStats     = "stats"
+	methodState     = "state"
+	methodDebug     = "debug"
+	methodResize    = "resize"
+	methodUpdate    = "update"
+	methodDestroy   = "destroy"
+	methodShutdown  = "shutdown"
+)
+
+// CreateArgs creates a container that is ready to start; its program does not run yet.
+// For the first container of a sandbox no files travel: the Sentry has them since boot.
+type CreateArgs struct {
+	ID string `json:"id"`
+
+	// Spec is the container's config.json, validated by runsc.
+	Spec json.RawMessage `json:"spec"`
+
+	// Attach is opaque to this package: the sandbox package's []Attach of the Gofer.
+	Attach json.RawMessage `json:"attach,omitempty"`
+
+	// HasGofer and NumStdio say what Files holds, in order: the Gofer's connection,
+	// stdin, stdout and stderr, and then the application's fds from 3 on.
+	HasGofer bool `json:"hasGofer,omitempty"`
+	NumStdio int  `json:"numStdio,omitempty"` // 0 or 3
+	Terminal bool `json:"terminal,omitempty"`
+
+	Files []*os.File `json:"-"`
+}
+
+// ExecArgs starts a further process in a running container.
+type ExecArgs struct {
+	ID string `json:"id"`
+
+	// Process is an OCI process object.
+	Process json.RawMessage `json:"process"`
+
+	// NumStdio is 0 or 3; Files holds stdio and then the process's fds from 3 on.
+	NumStdio int  `json:"numStdio"`
+	Terminal bool `json:"terminal,omitempty"`
+
+	// IgnorePaused lets the process be made in a paused container.
+	IgnorePaused bool `json:"ignorePaused,omitempty"`
+
+	Files []*os.File `json:"-"`
+}
+
+// WaitArgs waits for a process to end. PID is as seen in the container's own pid
+// namespace; 0 means the container's init.
+type WaitArgs struct {
+	ID  string `json:"id"`
+	PID int32  `json:"pid"`
+
+	// KillOnHangup sends SIGKILL to the process if the waiter goes away first: for a
+	// host process that stands for the one in the sandbox.
+	KillOnHangup bool `json:"killOnHangup,omitempty"`
+}
+
+// SignalArgs sends a signal. PID 0 means the container's init; All means every process
+// of the container.
+type SignalArgs struct {
+	ID     string `json:"id"`
+	PID    int32  `json:"pid"`
+	Signal int    `json:"signal"`
+	All    bool   `json:"all,omitempty"`
+}
+
+// ResizeArgs tells a process's terminal its new size.
+type ResizeArgs struct {
+	ID   string `json:"id"`
+	PID  int32  `json:"pid"`
+	Cols uint16 `json:"cols"`
+	Rows uint16 `json:"rows"`
+}
+
+// UpdateArgs tells the Sentry new limits, for what it charges and shows itself.
+type UpdateArgs struct {
+	ID        string          `json:"id"`
+	Resources json.RawMessage `json:"resources"`
+}
+
+// DebugKind is what Debug shows or switches.
+type DebugKind string
+
+// Kinds of debug request.
+const (
+	DebugStacks        DebugKind = "stacks"
+	DebugMounts        DebugKind = "mounts"
+	DebugMaps          DebugKind = "maps"
+	DebugStraceOn      DebugKind = "strace-on"
+	DebugStraceOff     DebugKind = "strace-off"
+	DebugHostSyscalls  DebugKind = "host-syscalls"
+	DebugPlatformStats DebugKind = "platform-stats"
+)
+
+// DebugArgs asks for text about a live sandbox. PID 0 means every task.
+type DebugArgs struct {
+	ID   string    `json:"id"`
+	Kind DebugKind `json:"kind"`
+	PID  int32     `json:"pid,omitempty"`
+}
+
+// idArgs are the arguments of the methods that need a container id only.
+type idArgs struct {
+	ID string `json:"id"`
+}
+
+// Process is a line of ps.
+type Process struct {
+	PID       int32  `json:"pid"`
+	PPID      int32  `json:"ppid"`
+	UID       uint32 `json:"uid"`
+	Threads   int    `json:"threads"`
+	TTY       string `json:"tty"`
+	State     string `json:"state"`
+	StartUnix int64  `json:"startUnix"` // seconds
+	CPUTimeMS uint64 `json:"cpuTimeMS"`
+	Cmd       string `json:"cmd"`
+}
+
+// Stats is what the Sentry accounts to a container.
+type Stats struct {
+	MemoryUsage uint64 `json:"memoryUsage"` // bytes
+	MemoryMax   uint64 `json:"memoryMax"`   // bytes
+	FileCache   uint64 `json:"fileCache"`   // bytes
+	CPUUserNS   uint64 `json:"cpuUserNS"`
+	CPUSystemNS uint64 `json:"cpuSystemNS"`
+	Pids        uint64 `json:"pids"`
+	OOMKills    uint64 `json:"oomKills"`
+}
+
+// ContainerStatus is a container's state as the Sentry sees it.
+type ContainerStatus string
+
+// States of a container.
+const (
+	StatusCreated ContainerStatus = "created"
+	StatusRunning ContainerStatus = "running"
+	StatusPaused  ContainerStatus = "paused"
+	StatusStopped ContainerStatus = "stopped"
+)
+
+// ExitStatus is a wait status as wait4(2) gives it.
+type ExitStatus uint32
+
+// Code returns what a shell would show: the exit code, or 128 and the signal.
+func (s ExitStatus) Code() int {
+	if sig := int(s & 0x7f); sig != 0 {
+		return 128 + sig
+	}
+	return int(s>>8) & 0xff
+}
