@@ -1,0 +1,62 @@
+# Thin: each target is one command that can be typed by hand. `make help` lists them.
+GO ?= go
+BIN := bin
+export CGO_ENABLED = 0
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+PKGS := ./...
+
+.PHONY: help build demo test check race compat e2e fuzz bench lint fmt gen install unit deps clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+build: ## build runsc into bin/
+	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/runsc ./runsc
+
+demo: build ## run real commands in a sandbox over this machine's root, read-only
+	./tools/demo.sh $(BIN)/runsc
+
+deps: ## install the Debian packages that the tests use (root)
+	./tools/deps.sh
+
+test: deps check ## install what the tests need and run everything
+
+check: build lint unit race compat e2e ## everything but the installation of packages
+
+lint: ## gofmt, vet, staticcheck, import edges, the arm64 build
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	$(GO) vet $(PKGS)
+	GOARCH=arm64 $(GO) build $(PKGS)
+	GOARCH=arm64 $(GO) vet ./platform/... ./syscalls/... ./sentry/... ./runsc/...
+	$(GO) run $(STATICCHECK) $(PKGS)
+	$(GO) run ./tools/depcheck
+
+unit: ## unit tests
+	CGO_ENABLED=1 $(GO) test -timeout 10m $$($(GO) list $(PKGS) | grep -v -e /test/compat -e /test/e2e -e /test/confine)
+
+race: ## unit tests of the kernel's rooms under the race detector
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./sentry/... ./gofer/... ./runsc/control/... ./runsc/container/... ./platform/...
+
+compat: build ## the same programs natively and in the sandbox, answers compared
+	$(GO) test -count=1 -timeout 20m ./test/compat/...
+
+e2e: build ## real programs, life cycle, bad input, kills, confinement
+	$(GO) test -count=1 -timeout 40m ./test/e2e/... ./test/confine/...
+
+fuzz: ## fuzz every parser of hostile bytes for FUZZTIME (default 20s) each
+	./tools/fuzz.sh $(or $(FUZZTIME),20s)
+
+bench: build ## native, runc, a peer (PEER=path) and ours, alternating in one run
+	$(GO) run ./tools/bench -runsc $(BIN)/runsc $(if $(PEER),-peer $(PEER)) $(BENCHFLAGS)
+
+fmt: ## format the code
+	gofmt -w .
+
+gen: ## regenerate what is generated: ABI, seccomp programs, vDSO, COMPATIBILITY.md
+	$(GO) generate $(PKGS)
+
+install: build ## install runsc to $(DESTDIR)/usr/local/bin
+	install -D -m 0755 $(BIN)/runsc $(DESTDIR)/usr/local/bin/runsc
+
+clean: ## remove what the build made
+	rm -rf $(BIN) out

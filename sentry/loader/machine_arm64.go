@@ -1,0 +1,8 @@
+package loader
+
+import "lazaret/syscalls/abi"
+
+const (
+	elfMachine   = abi.EM_AARCH64
+	platformName = "aarch64"
+)

@@ -1,0 +1,3 @@
+package vdso
+
+var image []byte
