@@ -1,0 +1,187 @@
+package proto
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lazaret/syscalls/abi"
+)
+
+// ErrMalformed says that the peer's bytes are not a message.
+var ErrMalformed = errors.New("malformed message")
+
+// spinMax bounds how long a receiver polls before it sleeps: a wake-up of a sleeping
+// processor costs about as much.
+const spinMax = 50 * time.Microsecond
+
+// Conn carries messages over a socket. One goroutine may receive while one sends.
+type Conn struct {
+	fd     int
+	stream bool
+	buf    []byte
+	have   []byte        // stream: bytes received and not yet returned, part of buf
+	spin   time.Duration // how long the next Recv polls: grows when that paid
+}
+
+// NewConn returns a connection over fd, which it owns. Both kinds of Unix socket work.
+func NewConn(fd int) (*Conn, error) {
+	typ, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil {
+		return nil, err
+	}
+	c := newPacketConn(fd)
+	c.stream = typ == unix.SOCK_STREAM
+	return c, nil
+}
+
+// newPacketConn returns a connection over a SOCK_SEQPACKET socket, without a system call.
+func newPacketConn(fd int) *Conn {
+	c := &Conn{fd: fd, buf: make([]byte, MaxMessage)}
+	if runtime.NumCPU() > 1 {
+		c.spin = spinMax
+	}
+	return c
+}
+
+// SocketPair returns the two ends of a connection, closed on exec: client, server.
+func SocketPair() (int, int, error) {
+	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	return p[0], p[1], err
+}
+
+// FD returns the socket.
+func (c *Conn) FD() int { return c.fd }
+
+// Shutdown wakes a goroutine that receives, here and at the peer.
+func (c *Conn) Shutdown() { _ = unix.Shutdown(c.fd, unix.SHUT_RDWR) }
+
+// Close closes the socket. No other method may be running.
+func (c *Conn) Close() { _ = unix.Close(c.fd) }
+
+// Send sends one message, and the descriptor fd with it unless it is negative.
+func (c *Conn) Send(msg []byte, fd int) error {
+	for {
+		n, e := sendmsg(c.fd, msg, fd)
+		switch {
+		case e == abi.EINTR:
+		case e == abi.EAGAIN:
+			c.wait(unix.POLLOUT)
+		case e != 0:
+			return e
+		case n == len(msg):
+			return nil
+		case !c.stream || n <= 0:
+			return ErrMalformed
+		default:
+			msg, fd = msg[n:], -1
+		}
+	}
+}
+
+// Recv returns the next message, valid until the next Recv; io.EOF when the peer is gone.
+func (c *Conn) Recv() ([]byte, error) {
+	if c.stream {
+		return c.recvStream()
+	}
+	msg, _, err := c.recvPacket(false)
+	return msg, err
+}
+
+// RecvFD is Recv for a packet socket, with the descriptor that came along, else -1.
+func (c *Conn) RecvFD() ([]byte, int, error) { return c.recvPacket(true) }
+
+func (c *Conn) recvPacket(wantFD bool) ([]byte, int, error) {
+	n, fd, flags, err := c.recv(c.buf, wantFD)
+	if err != nil {
+		return nil, -1, err
+	}
+	bad := unix.MSG_TRUNC
+	if wantFD {
+		bad |= unix.MSG_CTRUNC
+	}
+	if int(flags)&bad != 0 || n < HeaderSize {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+		return nil, -1, ErrMalformed
+	}
+	return c.buf[:n], fd, nil
+}
+
+func (c *Conn) recvStream() ([]byte, error) {
+	for {
+		if len(c.have) >= 4 {
+			size := binary.LittleEndian.Uint32(c.have)
+			if size < HeaderSize || size > uint32(len(c.buf)) {
+				return nil, ErrMalformed
+			}
+			if uint32(len(c.have)) >= size {
+				msg := c.have[:size]
+				c.have = c.have[size:]
+				return msg, nil
+			}
+		}
+		n := copy(c.buf, c.have)
+		got, _, _, err := c.recv(c.buf[n:], false)
+		if err != nil {
+			return nil, err
+		}
+		c.have = c.buf[:n+got]
+	}
+}
+
+// recv polls for a while, then sleeps.
+func (c *Conn) recv(b []byte, wantFD bool) (n, fd int, flags int32, err error) {
+	var e abi.Errno
+	if c.spin > 0 {
+		deadline := time.Now().Add(c.spin)
+		for e = abi.EAGAIN; e == abi.EAGAIN || e == abi.EINTR; {
+			n, fd, flags, e = recvmsg(c.fd, b, unix.MSG_DONTWAIT, wantFD)
+			if e == abi.EAGAIN && time.Now().After(deadline) {
+				break
+			}
+		}
+		c.adapt(e == 0)
+	} else {
+		e = abi.EAGAIN
+		c.adapt(false)
+	}
+	for e == abi.EAGAIN || e == abi.EINTR {
+		n, fd, flags, e = recvmsg(c.fd, b, 0, wantFD)
+		if e == abi.EAGAIN { // a socket that somebody made non-blocking
+			c.wait(unix.POLLIN)
+		}
+	}
+	if e != 0 {
+		return 0, -1, 0, e
+	}
+	if n == 0 {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+		return 0, -1, 0, io.EOF
+	}
+	return n, fd, flags, nil
+}
+
+// adapt halves the polling time after a poll in vain, so that an idle or slow connection
+// burns no processor, and restores it after a success.
+func (c *Conn) adapt(paid bool) {
+	switch {
+	case runtime.NumCPU() == 1:
+		c.spin = 0
+	case paid:
+		c.spin = spinMax
+	default:
+		c.spin = max(c.spin/2, spinMax/16)
+	}
+}
+
+func (c *Conn) wait(events int16) {
+	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(c.fd), Events: events}}, -1)
+}
