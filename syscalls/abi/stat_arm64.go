@@ -1,0 +1,27 @@
+package abi
+
+// Stat is struct stat (stat(2)).
+type Stat struct {
+	Dev     uint64
+	Ino     uint64
+	Mode    uint32
+	Nlink   uint32
+	UID     uint32
+	GID     uint32
+	Rdev    uint64
+	_       uint64
+	Size    int64
+	Blksize int32
+	_       int32
+	Blocks  int64
+	Atime   Timespec
+	Mtime   Timespec
+	Ctime   Timespec
+	_       [2]uint32
+}
+
+// SetNlink stores the number of links, whose width differs between architectures.
+func (s *Stat) SetNlink(n uint32) { s.Nlink = n }
+
+// SetBlksize stores the preferred block size.
+func (s *Stat) SetBlksize(n uint32) { s.Blksize = int32(n) }
