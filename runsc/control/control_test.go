@@ -180,7 +180,10 @@ func TestFilesTravel(t *testing.T) {
 	if err := c.Create(&CreateArgs{ID: "c", Spec: big, HasGofer: true, NumStdio: 3, Files: files}); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(f.content, ""); got != "abcd" {
+	f.mu.Lock()
+	got := strings.Join(f.content, "")
+	f.mu.Unlock()
+	if got != "abcd" {
 		t.Errorf("files held %q, want abcd", got)
 	}
 	if err := c.Create(&CreateArgs{ID: "d", HasGofer: true, NumStdio: 3, Files: files[:2]}); err == nil {
