@@ -1,0 +1,118 @@
+//go:build cgo
+
+package main
+
+import (
+	"fmt"
+
+	lib "github.com/seccomp/libseccomp-golang"
+
+	"lazaret/runsc/seccomp"
+)
+
+var archs = map[string]lib.ScmpArch{"amd64": lib.ArchAMD64, "arm64": lib.ArchARM64}
+
+// binaryTree makes libseccomp look calls up in a tree instead of one by one.
+const binaryTree = 2
+
+// compile turns a filter into BPF for an architecture.
+func compile(f seccomp.Filter, arch string) ([]byte, error) {
+	filter, err := newFilter(archs[arch])
+	if err != nil {
+		return nil, fmt.Errorf("%s/%s: %w", f.Name, arch, err)
+	}
+	defer filter.Release()
+	for _, r := range f.Rules(arch) {
+		if err := addRule(filter, archs[arch], r); err != nil {
+			return nil, fmt.Errorf("%s/%s: %s: %w", f.Name, arch, r.Call, err)
+		}
+	}
+	call, err := lib.GetSyscallFromNameByArch(seccomp.KillCall, archs[arch])
+	if err != nil {
+		return nil, err
+	}
+	if err := filter.AddRuleExact(call, lib.ActKillProcess); err != nil {
+		return nil, fmt.Errorf("%s/%s: %s: %w", f.Name, arch, seccomp.KillCall, err)
+	}
+	return filter.ExportBPFMem()
+}
+
+// newFilter is empty: everything traps, calls of another architecture kill.
+func newFilter(arch lib.ScmpArch) (*lib.ScmpFilter, error) {
+	filter, err := lib.NewFilter(lib.ActTrap)
+	if err != nil {
+		return nil, err
+	}
+	native, err := lib.GetNativeArch()
+	if err != nil {
+		return nil, err
+	}
+	if native != arch {
+		if err := filter.AddArch(arch); err != nil {
+			return nil, err
+		}
+		if err := filter.RemoveArch(native); err != nil {
+			return nil, err
+		}
+	}
+	if err := filter.SetBadArchAction(lib.ActKillProcess); err != nil {
+		return nil, err
+	}
+	return filter, filter.SetOptimize(binaryTree)
+}
+
+// addRule adds one rule: libseccomp knows only "all of these conditions", so that a
+// condition with several values becomes several rules.
+func addRule(filter *lib.ScmpFilter, arch lib.ScmpArch, r seccomp.Rule) error {
+	call, err := lib.GetSyscallFromNameByArch(r.Call, arch)
+	if err != nil {
+		return err
+	}
+	if len(r.Args) == 0 {
+		return filter.AddRuleExact(call, lib.ActAllow)
+	}
+	for _, conds := range expand(r.Args) {
+		if err := filter.AddRuleConditionalExact(call, lib.ActAllow, conds); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// expand lists the combinations of the conditions' values.
+func expand(args []seccomp.Cond) [][]lib.ScmpCondition {
+	all := [][]lib.ScmpCondition{nil}
+	for _, a := range args {
+		var next [][]lib.ScmpCondition
+		for _, head := range all {
+			for _, v := range a.Values {
+				next = append(next, append(head[:len(head):len(head)], condition(a, v)))
+			}
+		}
+		all = next
+	}
+	return all
+}
+
+func condition(a seccomp.Cond, value uint64) lib.ScmpCondition {
+	switch {
+	case a.Op == seccomp.NotEq:
+		return lib.ScmpCondition{Argument: a.Arg, Op: lib.CompareNotEqual, Operand1: value}
+	case a.Mask != 0:
+		return lib.ScmpCondition{Argument: a.Arg, Op: lib.CompareMaskedEqual, Operand1: a.Mask, Operand2: value}
+	}
+	return lib.ScmpCondition{Argument: a.Arg, Op: lib.CompareEqual, Operand1: value}
+}
+
+// callNames lists the names of an architecture's system calls, a line for each number.
+func callNames(arch string) []byte {
+	var text []byte
+	for nr := range lib.ScmpSyscall(seccomp.MaxCallNumber) {
+		name, err := nr.GetNameByArch(archs[arch])
+		if err != nil {
+			name = ""
+		}
+		text = append(append(text, name...), '\n')
+	}
+	return text
+}
