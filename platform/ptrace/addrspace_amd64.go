@@ -1,0 +1,310 @@
+package ptrace
+
+import (
+	"errors"
+	"maps"
+	"runtime"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"lazaret/platform"
+	"lazaret/syscalls/abi"
+)
+
+// addressSpace is one stub process. Its first thread, the leader, never runs application
+// code: it sleeps untraced until something must be done in the address space by a thread
+// of the Sentry that traces no other thread of it.
+type addressSpace struct {
+	p   *ptracePlatform
+	pid int32
+
+	leaderMu  sync.Mutex // held while the leader is traced
+	leaderCPU int        // where it was last pinned, -1 when unknown
+
+	mu       sync.Mutex
+	threads  map[int32]*stubThread // by the thread that traces them
+	mapped   ranges
+	released bool
+	reaped   bool // the leader has been waited for
+}
+
+// stubThread runs one context.
+type stubThread struct {
+	as     *addressSpace
+	tid    int32
+	tracer int32
+	dead   bool // reaped; only its tracer and addressSpace.Release use this
+}
+
+func newAddressSpace(p *ptracePlatform, pid int32) *addressSpace {
+	return &addressSpace{p: p, pid: pid, leaderCPU: -1, threads: make(map[int32]*stubThread)}
+}
+
+// Map implements platform.AddressSpace.
+func (a *addressSpace) Map(r abi.AddrRange, fd int, off int64, prot platform.Access) error {
+	if err := checkRange(r); err != nil {
+		return err
+	}
+	if prot&^(platform.Read|platform.Write|platform.Exec) != 0 || fd < 0 {
+		return abi.EINVAL
+	}
+	_, err := a.call(unix.SYS_MMAP, uint64(r.Start), r.Len(), uint64(prot),
+		unix.MAP_SHARED|unix.MAP_FIXED, uint64(fd), uint64(off))
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.mapped.add(r)
+	a.mu.Unlock()
+	return nil
+}
+
+// Unmap implements platform.AddressSpace.
+func (a *addressSpace) Unmap(r abi.AddrRange) error {
+	if err := checkRange(r); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	n := len(a.mapped.within(r))
+	a.mu.Unlock()
+	if n == 0 {
+		return nil
+	}
+	if _, err := a.call(unix.SYS_MUNMAP, uint64(r.Start), r.Len()); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.mapped.remove(r)
+	a.mu.Unlock()
+	return nil
+}
+
+// Protect implements platform.AddressSpace.
+func (a *addressSpace) Protect(r abi.AddrRange, prot platform.Access) error {
+	if err := checkRange(r); err != nil {
+		return err
+	}
+	if prot&^(platform.Read|platform.Write|platform.Exec) != 0 {
+		return abi.EINVAL
+	}
+	a.mu.Lock()
+	parts := a.mapped.within(r)
+	a.mu.Unlock()
+	for _, part := range parts {
+		if _, err := a.call(unix.SYS_MPROTECT, uint64(part.Start), part.Len(), uint64(prot)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Fork implements platform.AddressSpace.
+func (a *addressSpace) Fork() (platform.AddressSpace, error) {
+	child, err := a.fork()
+	if err != nil {
+		return nil, err
+	}
+	return child, nil
+}
+
+func (a *addressSpace) fork() (*addressSpace, error) {
+	pid, err := a.inject(&hostCall{
+		entry: entryFork, nr: unix.SYS_CLONE, args: [6]uint64{forkFlags}, r15: uint64(a.p.parent),
+	})
+	if err != nil {
+		return nil, err
+	}
+	child := newAddressSpace(a.p, int32(pid))
+	a.mu.Lock()
+	child.mapped = slices.Clone(a.mapped)
+	a.mu.Unlock()
+	a.p.mu.Lock()
+	a.p.spaces[child] = struct{}{}
+	a.p.mu.Unlock()
+	return child, nil
+}
+
+// Release implements platform.AddressSpace. It waits for the stub's death, so that
+// nothing can reach the memory that was mapped when it returns.
+func (a *addressSpace) Release() {
+	a.leaderMu.Lock()
+	defer a.leaderMu.Unlock()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.released {
+		return
+	}
+	a.released = true
+	if !a.reaped {
+		// The process id cannot have another owner: nobody has waited for it.
+		tgkill(a.pid, a.pid, unix.SIGKILL)
+		for t := range maps.Values(a.threads) {
+			reap(t.tid)
+			t.dead = true
+		}
+		clear(a.threads)
+		reap(a.pid)
+		a.reaped = true
+	}
+	a.mapped = nil
+	a.p.mu.Lock()
+	delete(a.p.spaces, a)
+	a.p.mu.Unlock()
+}
+
+// reap waits for the death of a killed thread.
+func reap(tid int32) {
+	for {
+		status, err := waitStatus(tid)
+		if err != nil || !status.Stopped() {
+			return
+		}
+	}
+}
+
+// call executes a system call in the address space.
+func (a *addressSpace) call(nr uint64, args ...uint64) (int64, error) {
+	c := hostCall{entry: entryCall, nr: nr}
+	copy(c.args[:], args)
+	return a.inject(&c)
+}
+
+// inject executes a system call in the address space: in the stub thread that the calling
+// thread traces, or else in the leader. Errors are abi.Errno.
+func (a *addressSpace) inject(c *hostCall) (int64, error) {
+	var ret int64
+	var err error
+	if t := a.threadOf(gettid()); t != nil {
+		ret, err = inject(t.tid, c)
+	} else {
+		ret, err = a.injectLeader(c)
+	}
+	if err != nil {
+		return 0, toErrno(err)
+	}
+	if ret < 0 && ret > -4096 {
+		return 0, abi.Errno(-ret)
+	}
+	return ret, nil
+}
+
+func (a *addressSpace) injectLeader(c *hostCall) (int64, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	a.leaderMu.Lock()
+	defer a.leaderMu.Unlock()
+	if err := a.wakeLeaderLocked(); err != nil {
+		return 0, err
+	}
+	ret, err := inject(a.pid, c)
+	if err != nil {
+		return 0, err
+	}
+	return ret, layToRest(a.pid)
+}
+
+// wakeLeaderLocked makes the calling thread the leader's tracer, on the same processor.
+func (a *addressSpace) wakeLeaderLocked() error {
+	a.mu.Lock()
+	released := a.released
+	a.mu.Unlock()
+	if released {
+		return errGone
+	}
+	if cpu := currentCPU(); cpu != a.leaderCPU && a.p.place.pin(a.pid, cpu) {
+		a.leaderCPU = cpu
+	}
+	return seizeAtRest(a.pid)
+}
+
+// threadOf returns the stub thread of this address space that a thread of ours traces.
+func (a *addressSpace) threadOf(tracer int32) *stubThread {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.threads[tracer]
+}
+
+// newThread adds a stub thread, traced by the caller's thread and stopped.
+func (a *addressSpace) newThread() (*stubThread, error) {
+	a.leaderMu.Lock()
+	defer a.leaderMu.Unlock()
+	if err := a.wakeLeaderLocked(); err != nil {
+		return nil, toErrno(err)
+	}
+	tid, err := inject(a.pid, &hostCall{entry: entryCall, nr: unix.SYS_CLONE, args: [6]uint64{threadFlags}})
+	if err != nil {
+		return nil, toErrno(err)
+	}
+	if err := layToRest(a.pid); err != nil {
+		return nil, toErrno(err)
+	}
+	if tid < 0 {
+		return nil, abi.Errno(-tid)
+	}
+	// CLONE_PTRACE made the new thread ours; its first stop is an event stop.
+	status, err := waitStatus(int32(tid))
+	if err != nil {
+		return nil, toErrno(err)
+	}
+	if !status.Stopped() {
+		return nil, abi.ESRCH
+	}
+	t := &stubThread{as: a, tid: int32(tid), tracer: gettid()}
+	a.mu.Lock()
+	a.threads[t.tracer] = t
+	a.mu.Unlock()
+	return t, nil
+}
+
+// end ends a stub thread; the caller's thread traces it.
+func (t *stubThread) end() {
+	a := t.as
+	a.mu.Lock()
+	dead := t.dead
+	if a.threads[t.tracer] == t {
+		delete(a.threads, t.tracer)
+	}
+	t.dead = true
+	a.mu.Unlock()
+	if dead {
+		return
+	}
+	regs := hostRegs{
+		Rip: entryCall, Rax: unix.SYS_EXIT, OrigRax: ^uint64(0), Cs: userCS, Ss: userSS, Eflags: eflagsFixed,
+	}
+	// Errors mean that it is dying already.
+	_ = setRegs(t.tid, &regs)
+	for {
+		_ = resume(t.tid)
+		if status, err := waitStatus(t.tid); err != nil || !status.Stopped() {
+			return
+		}
+	}
+}
+
+// lost notes that the thread has been found dead and reaped.
+func (t *stubThread) lost() {
+	t.as.mu.Lock()
+	defer t.as.mu.Unlock()
+	t.dead = true
+	delete(t.as.threads, t.tracer)
+}
+
+// checkRange refuses what could touch the stub's own page, whatever the caller promised.
+func checkRange(r abi.AddrRange) error {
+	if r.Start >= r.End || r.Start < userStart || r.End > userEnd ||
+		r.Start.PageOffset() != 0 || r.End.PageOffset() != 0 {
+		return abi.EINVAL
+	}
+	return nil
+}
+
+func toErrno(err error) error {
+	var host unix.Errno
+	if errors.As(err, &host) {
+		return abi.Errno(host)
+	}
+	return abi.ESRCH
+}

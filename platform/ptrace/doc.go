@@ -1,0 +1,2 @@
+// Package ptrace is the platform that works everywhere.
+package ptrace

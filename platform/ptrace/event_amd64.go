@@ -1,0 +1,172 @@
+package ptrace
+
+import (
+	"golang.org/x/sys/unix"
+
+	"lazaret/platform"
+	"lazaret/syscalls/abi"
+)
+
+// Values of siginfo's si_code, and processor trap numbers.
+const (
+	siKernel  = 0x80
+	segvMaper = 1
+	segvAcerr = 2
+
+	trapGeneral   = 13
+	trapPageFault = 14
+
+	vsyscallBase = 0xffffffffff600000
+	vsyscallStep = 0x400 // between gettimeofday, time and getcpu
+
+	errCodePresent = 1
+	errCodeUser    = 4
+)
+
+const (
+	// The flags that a program may set with popf; the others stay as Linux sets them.
+	eflagsUser = 1<<0 | 1<<2 | 1<<4 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11 | 1<<14 | 1<<16 | 1<<18 | 1<<21
+	// addrLimit is the first address that the host refuses as a segment base.
+	addrLimit = 1<<47 - 4096
+)
+
+// sanitize makes any register values ones that the host accepts.
+//
+// TRUST: the values come from the application, by system calls or signal frames.
+func sanitize(r *platform.Regs) {
+	r.Cs, r.Ss = userCS, userSS
+	for _, s := range []*uint64{&r.Ds, &r.Es, &r.Fs, &r.Gs} {
+		if *s != userSS {
+			*s = 0
+		}
+	}
+	r.Eflags = r.Eflags&eflagsUser | eflagsFixed
+	if r.FsBase >= addrLimit {
+		r.FsBase = 0
+	}
+	if r.GsBase >= addrLimit {
+		r.GsBase = 0
+	}
+	// Or the host would take the values for an interrupted system call of its own.
+	r.OrigRax = ^uint64(0)
+}
+
+// syscallStop reports a system call instruction.
+func (c *context) syscallStop(regs *platform.Regs) (platform.Event, error) {
+	if e := getRegs(c.thread.tid, regs); e != 0 {
+		return platform.Event{}, c.lost(e)
+	}
+	// The syscall instruction leaves its return address in RCX. A program that makes
+	// int 0x80 look the same harms nobody: it could as well have used syscall.
+	if regs.Cs == userCS && regs.Rcx == regs.Rip {
+		return platform.Event{Kind: platform.EventSyscall}, nil
+	}
+	arch, e := syscallArch(c.thread.tid)
+	if regs.Cs == userCS && e == 0 && arch == unix.AUDIT_ARCH_X86_64 {
+		return platform.Event{Kind: platform.EventSyscall}, nil
+	}
+	// int 0x80 or 32-bit code: what a kernel without 32-bit emulation answers.
+	const int80Len = 2
+	regs.Rip -= int80Len
+	regs.Rax = regs.OrigRax
+	regs.OrigRax = ^uint64(0)
+	return generalProtection(), nil
+}
+
+func generalProtection() platform.Event {
+	return platform.Event{
+		Kind: platform.EventException, Signal: int32(unix.SIGSEGV), Code: siKernel, TrapNo: trapGeneral,
+	}
+}
+
+// signalStop reports a stop that is not a system call. Not done means that it concerns
+// nobody.
+func (c *context) signalStop(status unix.WaitStatus, regs *platform.Regs) (platform.Event, bool, error) {
+	var ev platform.Event
+	sig := status.StopSignal()
+	switch {
+	case sig == interruptSignal:
+		if !c.interrupted.Swap(false) {
+			return ev, false, nil // late: another stop came first
+		}
+		ev.Kind = platform.EventInterrupt
+	case status>>eventShift != 0 || !isException(sig):
+		return ev, false, nil
+	}
+	if e := getRegs(c.thread.tid, regs); e != 0 {
+		return ev, false, c.lost(e)
+	}
+	// Not a system call, whatever ran in this thread before.
+	regs.OrigRax = ^uint64(0)
+	if ev.Kind == platform.EventInterrupt && sig == interruptSignal {
+		return ev, true, nil
+	}
+	var si siginfo
+	if e := getSiginfo(c.thread.tid, &si); e != 0 {
+		return ev, false, c.lost(e)
+	}
+	if si.code <= 0 {
+		return ev, false, nil // sent by a process
+	}
+	return exception(&si, regs), true, nil
+}
+
+// isException says whether the processor's exceptions can raise the signal.
+func isException(sig unix.Signal) bool {
+	switch sig {
+	case unix.SIGSEGV, unix.SIGBUS, unix.SIGILL, unix.SIGFPE, unix.SIGTRAP, unix.SIGSYS:
+		return true
+	}
+	return false
+}
+
+func exception(si *siginfo, regs *platform.Regs) platform.Event {
+	ev := platform.Event{
+		Kind: platform.EventException, Signal: si.signo, Code: si.code, Addr: abi.Addr(si.addr),
+	}
+	switch unix.Signal(si.signo) {
+	case unix.SIGSEGV:
+		if si.code == siKernel {
+			return generalProtection()
+		}
+		ev.Kind = platform.EventFault
+		ev.TrapNo = trapPageFault
+		ev.ErrCode = errCodeUser
+		if si.code != segvMaper {
+			ev.ErrCode |= errCodePresent
+		} else if ev.Addr == regs.IP() {
+			// Nothing is mapped where the instruction should be.
+			ev.Access = platform.Exec
+		}
+	case unix.SIGBUS:
+		if si.code != siKernel {
+			ev.Kind = platform.EventFault
+			ev.TrapNo = trapPageFault
+			ev.ErrCode = errCodeUser
+		}
+	case unix.SIGSYS:
+		return vsyscallFault(si, regs)
+	case unix.SIGTRAP:
+		if si.code == siKernel {
+			ev.Addr = 0 // int3
+		}
+	}
+	return ev
+}
+
+// vsyscallFault undoes the host's emulation of a call into its vsyscall page, which our
+// filter refused after it had already returned to the caller.
+func vsyscallFault(si *siginfo, regs *platform.Regs) platform.Event {
+	var n uint64
+	for i, nr := range vsyscalls {
+		if int32(nr) == si.callNr {
+			n = uint64(i)
+		}
+	}
+	regs.Rip = vsyscallBase + n*vsyscallStep
+	regs.Rsp -= 8
+	return platform.Event{
+		Kind: platform.EventFault, Signal: int32(unix.SIGSEGV), Code: segvMaper,
+		Addr: abi.Addr(regs.Rip), Access: platform.Exec, TrapNo: trapPageFault, ErrCode: errCodeUser | 0x10,
+	}
+}

@@ -1,0 +1,26 @@
+package ptrace
+
+import "lazaret/syscalls/abi"
+
+// The stub's own page is the last of the address space. The application's range ends
+// below it, with a gap.
+const (
+	stubBase  = 0x7fffffffe000
+	stubLen   = 4096
+	userStart = 0x10000
+	userEnd   = 0x7fffffff0000
+)
+
+// Entry points in the stub's page; stub_amd64.s puts them there.
+const (
+	entryCall  = stubBase + 0x00
+	entryFork  = stubBase + 0x40
+	entryRest  = stubBase + 0x80
+	stubCodeSz = 0x180 // at least the length of stubCode
+
+	// Where the int3 behind each entry's system call leaves the instruction pointer.
+	afterCall = entryCall + 3
+	afterFork = entryFork + 12
+)
+
+var userRange = abi.AddrRange{Start: userStart, End: userEnd}

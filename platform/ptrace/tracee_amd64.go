@@ -1,0 +1,122 @@
+package ptrace
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+// The only selectors that a stub needs.
+const (
+	userCS = 0x33
+	userSS = 0x2b
+	// eflagsFixed is the always-set bit and the interrupt flag.
+	eflagsFixed = 0x202
+)
+
+// errGone says that a stub thread died or is not traced any more.
+const errGone = unix.ESRCH
+
+// hostCall is a system call to inject.
+type hostCall struct {
+	entry uint64
+	nr    uint64
+	args  [6]uint64
+	r15   uint64
+}
+
+// inject makes the stopped stub thread tid, traced by the caller's thread, execute a
+// system call, and returns its raw result (negated errno on failure). The thread's
+// registers are lost.
+func inject(tid int32, c *hostCall) (int64, error) {
+	regs := hostRegs{
+		Rip: c.entry, Rax: c.nr, OrigRax: ^uint64(0), Cs: userCS, Ss: userSS, Eflags: eflagsFixed,
+		Rdi: c.args[0], Rsi: c.args[1], Rdx: c.args[2], R10: c.args[3], R8: c.args[4], R9: c.args[5],
+		R15: c.r15,
+	}
+	end := uint64(afterCall)
+	if c.entry == entryFork {
+		end = afterFork
+	}
+	if e := setRegs(tid, &regs); e != 0 {
+		return 0, e
+	}
+	for {
+		if e := resume(tid); e != 0 {
+			return 0, e
+		}
+		status, err := waitStatus(tid)
+		if err != nil {
+			return 0, err
+		}
+		if !status.Stopped() {
+			return 0, errGone
+		}
+		if status != trapStatus {
+			if err := checkDropped(tid, status); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		if e := getRegs(tid, &regs); e != 0 {
+			return 0, e
+		}
+		if regs.Rip == end {
+			return int64(regs.Rax), nil
+		}
+	}
+}
+
+// checkDropped lets a signal from outside be dropped. An exception cannot happen in the
+// stub's own page; should it, then it must not happen again and again.
+func checkDropped(tid int32, status unix.WaitStatus) error {
+	if status>>eventShift != 0 || !isException(status.StopSignal()) {
+		return nil
+	}
+	var si siginfo
+	if e := getSiginfo(tid, &si); e != 0 {
+		return e
+	}
+	if si.code > 0 {
+		return unix.EFAULT
+	}
+	return nil
+}
+
+// Wait statuses: a stop shows its signal in bits 8-15 and its ptrace event above.
+const (
+	stopped       = 0x7f
+	trapStatus    = unix.WaitStatus(unix.SIGTRAP)<<8 | stopped
+	syscallStatus = unix.WaitStatus(unix.SIGTRAP|0x80)<<8 | stopped
+	eventShift    = 16
+)
+
+// seizeAtRest makes the calling thread the tracer of a stub's resting leader and stops it.
+func seizeAtRest(pid int32) error {
+	if e := seize(pid); e != 0 {
+		return e
+	}
+	if e := interrupt(pid); e != 0 {
+		return e
+	}
+	status, err := waitStatus(pid)
+	if err != nil {
+		return err
+	}
+	if !status.Stopped() {
+		return errGone
+	}
+	return nil
+}
+
+// layToRest undoes seizeAtRest.
+func layToRest(pid int32) error {
+	regs := hostRegs{
+		Rip: entryRest, OrigRax: ^uint64(0), Cs: userCS, Ss: userSS, Eflags: eflagsFixed,
+	}
+	if e := setRegs(pid, &regs); e != 0 {
+		return e
+	}
+	if e := detach(pid); e != 0 {
+		return e
+	}
+	return nil
+}
