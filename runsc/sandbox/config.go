@@ -26,7 +26,8 @@ type Flags struct {
 	HostUDS   bool // unix sockets and FIFOs of the host may be used through bind mounts
 }
 
-// Config says what to start. Files stay owned by the caller, who may close them when
+// Config says what to start. A started sandbox ends with the starting process until
+// Sandbox.Detach is called, so that a runsc killed half way leaves nothing. Files stay owned by the caller, who may close them when
 // Start has returned.
 type Config struct {
 	ID       string

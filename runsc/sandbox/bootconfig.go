@@ -1,0 +1,92 @@
+package sandbox
+
+import (
+	"errors"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// NoFD marks a donated file that is not there.
+const NoFD = -1
+
+// syncFD is where both children find their sync socket.
+const syncFD = 3
+
+// BootConfig is what the Sentry gets to know. Everything that it would read from the
+// host later (it cannot open files any more) is here.
+type BootConfig struct {
+	ID       string
+	Bundle   string
+	StateDir string
+	Spec     *specs.Spec
+	Flags    Flags
+
+	ControlFD int // listening unix socket
+	Gofers    []GoferConn
+	StdioFDs  [3]int // NoFD: /dev/null
+	ExtraFDs  []int  // application's 3, 4, ...; NoFD: hole
+	LogFD     int    // log of the Sentry; also its stderr
+	StraceFD  int    // NoFD: strace lines go to the log
+
+	Host HostInfo
+
+	// UID and GID are what the process becomes, in its own user namespace.
+	UID, GID int
+
+	// SetGroups is false when setgroups is refused (rootless, a single mapping).
+	SetGroups bool
+
+	tether *tether
+}
+
+// GoferConn is the connection to the Gofer of one container.
+type GoferConn struct {
+	ContainerID string
+	FD          int
+	Attach      []Attach
+}
+
+// Attach is one tree that a Gofer serves: the root of the container or the source of a
+// bind mount.
+type Attach struct {
+	Name     string // name to attach to in 9P: "root", "m0", "m1" ...
+	Mount    int    // index in Spec.Mounts; -1 for the root
+	ReadOnly bool   // the Gofer's own mount is read-only
+	IsDir    bool
+}
+
+// HostInfo are facts about the host that the kernel in user space shows or uses.
+type HostInfo struct {
+	CPUs     []int  // processors that the sandbox may run on
+	CPUInfo  string // text of /proc/cpuinfo
+	MemTotal uint64 // bytes
+	Hostname string
+	Release  string   // uname -r
+	Seed     [64]byte // for the kernel's random numbers
+}
+
+// GoferConfig is what a Gofer gets to know.
+type GoferConfig struct {
+	ContainerID string
+	ConnFD      int
+	SentryFD    int // pidfd: the Gofer ends with the Sentry
+	LogFD       int
+	HostUDS     bool
+	Debug       bool
+	Trees       []Tree
+	SetGroups   bool
+	InUserNS    bool
+}
+
+// Tree says where an attached tree comes from.
+type Tree struct {
+	Attach
+	Source    string // absolute host path
+	What      string // how errors name it
+	Recursive bool
+	// ReadOnlyAll makes the mounts beneath read-only too.
+	ReadOnlyAll bool
+	Slave     bool // host mounts that appear beneath the source show up here
+}
+
+var errParentGone = errors.New("runsc ended before the start was complete")

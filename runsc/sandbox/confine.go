@@ -1,0 +1,143 @@
+package sandbox
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"lazaret/runsc/seccomp"
+)
+
+// ReadBootConfig is the first thing that the Sentry does: it waits until it is in its
+// cgroup and gets its configuration. On an error the process can only end.
+func ReadBootConfig() (*BootConfig, error) {
+	cfg := &BootConfig{}
+	f, err := readConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	closeOnExec(f)
+	cfg.tether = &tether{f}
+	return cfg, nil
+}
+
+// Fail reports err to runsc as its one line and ends the process.
+func (cfg *BootConfig) Fail(err error) { cfg.tether.fail(err) }
+
+// Ready tells runsc that the sandbox is up.
+func (cfg *BootConfig) Ready() error { return cfg.tether.ready() }
+
+// ConfineSentry takes everything from this process that the Sentry does not need, but
+// for system calls. The namespaces, the user mapping, the session and the donated files
+// came with the clone; the rest is done here. Whatever the platform opens from files must
+// be open already; stubs are started after it (they inherit its credentials) and before
+// SealSentry. On an error the caller must end the process (BootConfig.Fail).
+func ConfineSentry(cfg *BootConfig) error {
+	last := lastCap()
+	if err := startNetpoll(); err != nil {
+		return err
+	}
+	if err := setIDs(0, 0, cfg.SetGroups); err != nil {
+		return err
+	}
+	if err := hideHostname(); err != nil {
+		return err
+	}
+	if err := enterEmptyRoot(nil); err != nil {
+		return err
+	}
+	if err := limitResources(); err != nil {
+		return err
+	}
+	if err := limitCaps(nil, last); err != nil {
+		return err
+	}
+	if err := lockProcess(); err != nil {
+		return err
+	}
+	cfg.tether.watch()
+	return nil
+}
+
+// SealSentry is the last step: the seccomp filter of the platform, on every thread.
+func SealSentry(cfg *BootConfig) error {
+	filter, err := FilterFor(cfg.Flags.Platform)
+	if err != nil {
+		return err
+	}
+	return installFilter(filter)
+}
+
+func installFilter(name string) error {
+	if err := seccomp.Install(name); err != nil {
+		return fmt.Errorf("install the seccomp filter %q: %w", name, err)
+	}
+	return nil
+}
+
+// startNetpoll makes the Go runtime open its epoll descriptor, which it could not later.
+func startNetpoll() error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("start the poller: %w", err)
+	}
+	_ = r.Close()
+	return w.Close()
+}
+
+// setIDs makes this process user and group id of its user namespace, in every thread.
+func setIDs(uid, gid int, setGroups bool) error {
+	if setGroups {
+		if err := syscall.Setgroups(nil); err != nil {
+			return fmt.Errorf("drop supplementary groups: %w", err)
+		}
+	}
+	if err := syscall.Setresgid(gid, gid, gid); err != nil {
+		return fmt.Errorf("become group %d: %w", gid, err)
+	}
+	if err := syscall.Setresuid(uid, uid, uid); err != nil {
+		return fmt.Errorf("become user %d: %w", uid, err)
+	}
+	return nil
+}
+
+// hideHostname replaces the host's names in the new uts namespace: uname is allowed.
+func hideHostname() error {
+	if err := unix.Sethostname([]byte("sandbox")); err != nil {
+		return fmt.Errorf("set host name: %w", err)
+	}
+	if err := unix.Setdomainname(nil); err != nil {
+		return fmt.Errorf("set domain name: %w", err)
+	}
+	return nil
+}
+
+// limitResources forbids core files, which would hold the memory of applications, and
+// locked memory.
+func limitResources() error {
+	for _, l := range []struct {
+		what string
+		res  int
+	}{{"core", unix.RLIMIT_CORE}, {"memlock", unix.RLIMIT_MEMLOCK}, {"msgqueue", unix.RLIMIT_MSGQUEUE}} {
+		if err := syscall.Setrlimit(l.res, &syscall.Rlimit{}); err != nil {
+			return fmt.Errorf("set limit %s: %w", l.what, err)
+		}
+	}
+	return nil
+}
+
+// lockProcess forbids new privileges and looks into this process from others of its user.
+func lockProcess() error {
+	if err := allThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1); err != nil {
+		return fmt.Errorf("set no_new_privs: %w", err)
+	}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("set dumpable off: %w", err)
+	}
+	return nil
+}
+
+// closeOnExec marks a donated file; nothing is executed later, but a mistake must not leak.
+func closeOnExec(f *os.File) { unix.CloseOnExec(int(f.Fd())) }

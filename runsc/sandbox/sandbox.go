@@ -1,0 +1,57 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
+// finish turns a successful start into a Sandbox.
+func (s *starter) finish() *Sandbox {
+	sb := &Sandbox{
+		SentryPID: s.sentry.proc.Pid, GoferPID: s.gofer.proc.Pid,
+		Process: s.sentry.proc, gofer: s.gofer.proc,
+		tethers: []*os.File{s.sentry.sync, s.gofer.sync},
+	}
+	_ = s.sentry.pidFD.Close()
+	if s.gofer.pidFD != nil {
+		_ = s.gofer.pidFD.Close()
+	}
+	// The Gofer ends with the Sentry; nobody else waits for it while runsc lives.
+	go func() { _, _ = sb.gofer.Wait() }()
+	return sb
+}
+
+// Detach lets go: from now on the sandbox lives on when this process ends. To be called
+// when the state of the container is safe on disk.
+func (sb *Sandbox) Detach() error {
+	var errs []error
+	for _, f := range sb.tethers {
+		_, err := f.Write([]byte{detachByte})
+		errs = append(errs, err, f.Close())
+	}
+	sb.tethers = nil
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("sandbox ended during its start: %w", err)
+	}
+	return nil
+}
+
+// Kill ends both processes; for a caller that fails between Start and Detach.
+func (sb *Sandbox) Kill() {
+	_ = sb.Process.Kill()
+	_ = sb.gofer.Kill()
+	_, _ = sb.Process.Wait()
+	for _, f := range sb.tethers {
+		_ = f.Close()
+	}
+	sb.tethers = nil
+}
+
+// release lets go of a single child and has it waited for.
+func release(c *child) {
+	_, _ = c.sync.Write([]byte{detachByte})
+	go func() { _, _ = c.proc.Wait() }()
+	c.close()
+}
+

@@ -1,0 +1,291 @@
+package sandbox
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// starter holds what Start makes, so that it can be undone.
+type starter struct {
+	cfg        *Config
+	trees      []Tree
+	null       *os.File
+	sentryLog  *os.File
+	goferLog   *os.File
+	straceLog  *os.File
+	conn       *os.File // Sentry's end of the Gofer connection
+	goferConn  *os.File
+	bootConfig BootConfig
+	goferCfg   GoferConfig
+	sentry     *child
+	gofer      *child
+}
+
+// Start starts the Sentry and the Gofer of a sandbox's first container and returns when
+// both are confined and ready. The sandbox ends with this process until Detach is
+// called. On an error nothing is left.
+func Start(cfg *Config) (*Sandbox, error) {
+	s := &starter{cfg: cfg}
+	defer s.closeOwn()
+	err := s.prepare()
+	if err == nil {
+		err = s.spawnSentry()
+	}
+	if err == nil {
+		err = s.spawnGofer()
+	}
+	if err == nil {
+		err = s.configure()
+	}
+	if err != nil {
+		s.sentry.kill()
+		s.gofer.kill()
+		return nil, err
+	}
+	return s.finish(), nil
+}
+
+// StartGofer starts the Gofer of a further container in the sandbox of cfg.SentryPID.
+// The returned file is the Sentry's end of the connection; the Attach list comes from
+// AttachList. The Gofer ends with the Sentry.
+func StartGofer(cfg *Config) (int, *os.File, error) {
+	s := &starter{cfg: cfg}
+	defer s.closeOwn()
+	fd, err := unix.PidfdOpen(cfg.SentryPID, 0)
+	if err != nil {
+		return 0, nil, fmt.Errorf("sandbox process %d: %w", cfg.SentryPID, err)
+	}
+	s.sentry = &child{what: BootCommand, pidFD: os.NewFile(uintptr(fd), "pidfd")}
+	defer s.sentry.close()
+	if err = s.prepare(); err == nil {
+		err = s.spawnGofer()
+	}
+	if err == nil {
+		err = s.configureOne(s.gofer, &s.goferCfg)
+	}
+	if err != nil {
+		s.gofer.kill()
+		return 0, nil, err
+	}
+	conn := s.conn
+	s.conn = nil
+	pid := s.gofer.proc.Pid
+	release(s.gofer)
+	return pid, conn, nil
+}
+
+// AttachList is what the Gofer of a container serves, in order.
+func AttachList(cfg *Config) ([]Attach, error) {
+	trees, err := planTrees(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return attachList(trees), nil
+}
+
+func attachList(trees []Tree) []Attach {
+	list := make([]Attach, len(trees))
+	for i := range trees {
+		list[i] = trees[i].Attach
+	}
+	return list
+}
+
+// prepare checks the configuration and opens what both children need.
+func (s *starter) prepare() (err error) {
+	if s.trees, err = planTrees(s.cfg); err != nil {
+		return err
+	}
+	sealInherited()
+	if s.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
+		return fmt.Errorf("open /dev/null: %w", cause(err))
+	}
+	if s.sentryLog, err = s.openLog("sentry.log"); err != nil {
+		return err
+	}
+	if s.goferLog, err = s.openLog("gofer.log"); err != nil {
+		return err
+	}
+	if s.cfg.Flags.StraceLog != "" {
+		if s.straceLog, err = openAppend(s.cfg.Flags.StraceLog); err != nil {
+			return fmt.Errorf("--strace-log: %w", err)
+		}
+	}
+	s.conn, s.goferConn, err = goferPair()
+	return err
+}
+
+// openLog opens --debug-log, or name in the state directory.
+func (s *starter) openLog(name string) (*os.File, error) {
+	if s.cfg.Flags.DebugLog != "" {
+		f, err := openAppend(s.cfg.Flags.DebugLog)
+		if err != nil {
+			return nil, fmt.Errorf("--debug-log: %w", err)
+		}
+		return f, nil
+	}
+	if s.cfg.StateDir == "" {
+		return s.null, nil
+	}
+	return openAppend(filepath.Join(s.cfg.StateDir, name))
+}
+
+func openAppend(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND|unix.O_NOCTTY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open log %q: %w", path, cause(err))
+	}
+	return f, nil
+}
+
+// spawnSentry starts the Sentry; it then waits for its configuration.
+func (s *starter) spawnSentry() error {
+	sync, kid, err := syncPair()
+	if err != nil {
+		return err
+	}
+	// The child's ends are closed here at once: its death must show as end of file.
+	defer kid.Close()
+	ids := sentryMapping()
+	d := newDonation(s.null, s.sentryLog, kid)
+	b := &s.bootConfig
+	*b = BootConfig{
+		ID: s.cfg.ID, Bundle: s.cfg.Bundle, StateDir: s.cfg.StateDir,
+		Spec: s.cfg.Spec, Flags: s.cfg.Flags, Host: readHost(), SetGroups: ids.setGroups,
+		LogFD: 2,
+	}
+	b.ControlFD = d.add(s.cfg.ControlListener)
+	b.Gofers = []GoferConn{{ContainerID: s.cfg.ID, FD: d.add(s.conn), Attach: attachList(s.trees)}}
+	b.StraceFD = d.add(s.straceLog)
+	for i, f := range s.cfg.Stdio {
+		b.StdioFDs[i] = d.add(f)
+	}
+	for _, f := range s.cfg.ExtraFDs {
+		b.ExtraFDs = append(b.ExtraFDs, d.add(f))
+	}
+	attr := &syscall.SysProcAttr{Cloneflags: sandboxNamespaces, AmbientCaps: setupCaps}
+	ids.apply(attr)
+	if s.sentry, err = spawn(s.cfg.Exe, BootCommand, s.cfg.ID, d, attr); err != nil {
+		_ = sync.Close()
+		return err
+	}
+	s.sentry.sync, s.sentry.log = sync, s.sentryLog
+	_ = s.conn.Close()
+	return nil
+}
+
+// spawnGofer starts the Gofer; it then waits for its configuration.
+func (s *starter) spawnGofer() error {
+	sync, kid, err := syncPair()
+	if err != nil {
+		return err
+	}
+	// The child's ends are closed here at once: its death must show as end of file.
+	defer kid.Close()
+	d := newDonation(s.null, s.goferLog, kid)
+	s.goferCfg = GoferConfig{
+		ContainerID: s.cfg.ID, Trees: s.trees, LogFD: 2,
+		HostUDS: s.cfg.Flags.HostUDS, Debug: s.cfg.Flags.Debug,
+		ConnFD: d.add(s.goferConn), SentryFD: d.add(s.sentry.pidFD),
+	}
+	attr := &syscall.SysProcAttr{Cloneflags: sandboxNamespaces}
+	s.goferUser(attr)
+	if s.gofer, err = spawn(s.cfg.Exe, GoferCommand, s.cfg.ID, d, attr); err != nil {
+		_ = sync.Close()
+		return err
+	}
+	s.gofer.sync, s.gofer.log = sync, s.goferLog
+	_ = s.goferConn.Close()
+	return nil
+}
+
+// goferUser gives the Gofer a user namespace where it needs one: when the container has
+// id mappings (files then carry mapped ids), or when runsc is not root.
+func (s *starter) goferUser(attr *syscall.SysProcAttr) {
+	linux := s.cfg.Spec.Linux
+	if os.Geteuid() == 0 && (linux == nil || len(linux.UIDMappings) == 0) {
+		s.goferCfg.SetGroups = mayMapIDs()
+		return
+	}
+	s.goferCfg.InUserNS = true
+	if os.Geteuid() != 0 || !mayMapIDs() {
+		idMapping{uid: os.Geteuid(), gid: os.Getegid()}.apply(attr)
+		return
+	}
+	attr.Cloneflags |= unix.CLONE_NEWUSER
+	for _, m := range linux.UIDMappings {
+		attr.UidMappings = append(attr.UidMappings, syscall.SysProcIDMap{
+			ContainerID: int(m.ContainerID), HostID: int(m.HostID), Size: int(m.Size)})
+	}
+	for _, m := range linux.GIDMappings {
+		attr.GidMappings = append(attr.GidMappings, syscall.SysProcIDMap{
+			ContainerID: int(m.ContainerID), HostID: int(m.HostID), Size: int(m.Size)})
+	}
+	attr.GidMappingsEnableSetgroups = true
+	attr.AmbientCaps = append(attr.AmbientCaps, setupCaps...)
+	attr.AmbientCaps = append(attr.AmbientCaps, goferCapList...)
+	s.goferCfg.SetGroups = true
+}
+
+// outcome is how a child came up.
+type outcome struct {
+	c   *child
+	err error
+}
+
+// configure brings both children up side by side.
+func (s *starter) configure() error {
+	done := make(chan outcome, 2)
+	go func() { done <- outcome{s.gofer, s.configureOne(s.gofer, &s.goferCfg)} }()
+	go func() { done <- outcome{s.sentry, s.configureOne(s.sentry, &s.bootConfig)} }()
+	first := <-done
+	if first.err != nil {
+		// The Sentry may have failed only because the Gofer did: hear the Gofer out.
+		if first.c == s.gofer {
+			_ = s.sentry.proc.Kill()
+		} else {
+			_ = s.gofer.sync.SetReadDeadline(time.Now().Add(hearOut))
+		}
+	}
+	second := <-done
+	if first.err != nil && second.c == s.gofer && errors.As(second.err, new(*childError)) {
+		return second.err
+	}
+	return cmp.Or(first.err, second.err)
+}
+
+// configureOne moves a child to its cgroup, sends its configuration and waits for it.
+func (s *starter) configureOne(c *child, config any) error {
+	if s.cfg.JoinCgroup != nil {
+		if err := s.cfg.JoinCgroup(c.proc.Pid); err != nil {
+			return fmt.Errorf("put the %s process into its cgroup: %w", c.what, err)
+		}
+	}
+	err := sendConfig(c.sync, config)
+	if err == nil {
+		err = awaitReady(c.sync)
+	}
+	return c.failed(err)
+}
+
+// closeOwn closes what only Start needed.
+func (s *starter) closeOwn() {
+	files := []*os.File{s.conn, s.goferConn, s.straceLog}
+	for _, f := range []*os.File{s.sentryLog, s.goferLog} {
+		if f != s.null {
+			files = append(files, f)
+		}
+	}
+	for _, f := range append(files, s.null) {
+		if f != nil {
+			_ = f.Close()
+		}
+	}
+}

@@ -1,0 +1,16 @@
+// Package seccomp holds which host system calls the Sentry and the Gofer may make, each
+// with its reason, and installs the compiled filters.
+//
+// Policies are Go data (Policy, Rule, Cond). tools/seccompgen compiles each Filter with
+// libseccomp into BPF for every architecture; the result is committed here and embedded,
+// so that the shipped binaries need no C library. Its test regenerates and compares.
+//
+// A call that is not on the list raises SIGSYS (SECCOMP_RET_TRAP) in the thread that
+// made it; the call itself never runs. A few instructions in a page of their own write
+// its name to the log (fd 2) and end the process with a call that the filter answers
+// with SECCOMP_RET_KILL_PROCESS. The policy refuses to change the disposition of SIGSYS,
+// the page is sealed (mseal(2)) where the kernel can do that, and a SIGSYS that is
+// blocked or cannot be delivered kills as well.
+//
+// Neighbours: runsc/sandbox installs, runsc/cmd prints (Lookup, Policy.Calls).
+package seccomp

@@ -1,0 +1,16 @@
+package seccomp
+
+import "strings"
+
+// compiled are the filters of this architecture as arrays of struct sock_filter.
+var compiled = map[string][]byte{
+	SentryPtrace: sentryPtraceBPF,
+	GoferFiles:   goferBPF,
+	GoferUDS:     goferUDSBPF,
+}
+
+// MaxCallNumber bounds the numbers of calls that have names.
+const MaxCallNumber = 512
+
+// callTable names the calls of this architecture by number; "" has no name.
+func callTable() []string { return strings.Split(callNamesText, "\n") }

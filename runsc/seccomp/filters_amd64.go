@@ -1,0 +1,15 @@
+package seccomp
+
+import _ "embed" // the compiled filters
+
+//go:embed sentry-ptrace_amd64.bpf
+var sentryPtraceBPF []byte
+
+//go:embed gofer_amd64.bpf
+var goferBPF []byte
+
+//go:embed gofer-uds_amd64.bpf
+var goferUDSBPF []byte
+
+//go:embed names_amd64.txt
+var callNamesText string

@@ -1,0 +1,78 @@
+package seccomp
+
+import "golang.org/x/sys/unix"
+
+// Bits that the Sentry may pass.
+const (
+	protRWX  = unix.PROT_READ | unix.PROT_WRITE | unix.PROT_EXEC
+	mapFlags = unix.MAP_SHARED | unix.MAP_PRIVATE | unix.MAP_FIXED | unix.MAP_ANONYMOUS |
+		unix.MAP_NORESERVE | unix.MAP_POPULATE | unix.MAP_FIXED_NOREPLACE
+	goThread = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND |
+		unix.CLONE_SYSVSEM | unix.CLONE_THREAD
+	futexWaitPrivate = 128
+	futexWakePrivate = 129
+)
+
+// sentryBase is what the Sentry needs on any platform. It has no call that makes a file,
+// socket or process out of a name.
+var sentryBase = Policy{Name: "sentry", Rules: []Rule{
+	// The Go runtime.
+	{Call: "futex", Args: []Cond{eq(1, futexWaitPrivate, futexWakePrivate)}, Reason: "Go runtime: locks and sleeping threads"},
+	{Call: "nanosleep", Reason: "Go runtime: sysmon"},
+	{Call: "sched_yield", Reason: "Go runtime: spinning locks"},
+	{Call: "clone", Args: []Cond{eq64(0, goThread)}, Reason: "Go runtime: a new thread"},
+	{Call: "exit", Reason: "Go runtime: a thread that was locked ends"},
+	{Call: "exit_group", Reason: "the sandbox ends"},
+	{Call: "getpid", Reason: "Go runtime: before tgkill"},
+	{Call: "gettid", Reason: "Go runtime: new threads; platforms: the thread that drives a stub"},
+	{Call: "tgkill", Reason: "Go runtime: preemption; platforms: interrupt a stub"},
+	{Call: "rt_sigaction", Args: []Cond{ne(0, uint64(unix.SIGSYS))}, Reason: "Go runtime: crash and fork paths; SIGSYS stays as it is"},
+	{Call: "rt_sigprocmask", Reason: "Go runtime: thread start"},
+	{Call: "rt_sigreturn", Reason: "return from a signal handler"},
+	{Call: "sigaltstack", Reason: "Go runtime: a signal stack for each thread"},
+	{Call: "restart_syscall", Reason: "the kernel restarts an interrupted sleep"},
+	{Call: "getrandom", Reason: "Go: map seeds and crypto/rand"},
+	{Call: "clock_gettime", Reason: "clocks that the vDSO does not answer (CPU time)"},
+	{Call: "epoll_ctl", Reason: "Go netpoll: register a donated file"},
+	{Call: "epoll_pwait", Reason: "Go netpoll"},
+
+	// Memory.
+	{Call: "mmap", Args: []Cond{only(2, protRWX), only(3, mapFlags)}, Reason: "Go heap; application memory in the Sentry and in stubs"},
+	{Call: "munmap", Reason: "the same"},
+	{Call: "mprotect", Args: []Cond{only(2, protRWX)}, Reason: "application memory in stubs"},
+	{Call: "madvise", Args: []Cond{eq(2, unix.MADV_DONTNEED, unix.MADV_FREE, unix.MADV_REMOVE,
+		unix.MADV_HUGEPAGE, unix.MADV_NOHUGEPAGE, unix.MADV_COLLAPSE, unix.MADV_DONTFORK,
+		unix.MADV_DONTDUMP, unix.MADV_POPULATE_READ, unix.MADV_POPULATE_WRITE)},
+		Reason: "Go heap; give application pages back"},
+	{Call: "fallocate", Reason: "punch holes in the memory file; fallocate of donated files"},
+	{Call: "ftruncate", Reason: "grow the memory file; truncate donated files"},
+
+	// Donated files: stdio, files from the Gofer, the memory file.
+	{Call: "read", Reason: "stdio, control socket, donated files"},
+	{Call: "write", Reason: "stdio, log, donated files"},
+	{Call: "readv", Reason: "donated files into scattered application pages"},
+	{Call: "writev", Reason: "donated files from scattered application pages"},
+	{Call: "pread64", Reason: "donated files"},
+	{Call: "pwrite64", Reason: "donated files"},
+	{Call: "preadv", Reason: "donated files into scattered application pages"},
+	{Call: "pwritev", Reason: "donated files from scattered application pages"},
+	{Call: "lseek", Reason: "donated files: SEEK_DATA, SEEK_HOLE, offsets shared with the host"},
+	{Call: "fstat", Reason: "what a donated file is, and its size now"},
+	{Call: "fsync", Reason: "fsync of donated files"},
+	{Call: "fdatasync", Reason: "fdatasync of donated files"},
+	{Call: "close", Reason: "donated files that are no longer used"},
+	{Call: "fcntl", Args: []Cond{eq(1, unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD, unix.F_DUPFD_CLOEXEC)},
+		Reason: "mode of a donated file, non-blocking stdio, copies of descriptors"},
+	{Call: "ioctl", Args: []Cond{eq(1, unix.TCGETS, unix.TCSETS, unix.TCSETSW, unix.TCSETSF,
+		unix.TIOCGWINSZ, unix.TIOCSWINSZ, unix.TIOCINQ)},
+		Reason: "a donated terminal: modes, size, bytes waiting"},
+	{Call: "ppoll", Reason: "wait for stdio that epoll refuses", Arch: "arm64"},
+	{Call: "poll", Reason: "wait for stdio that epoll refuses", Arch: "amd64"},
+
+	// Donated sockets: the Gofer and runsc.
+	{Call: "sendmsg", Reason: "requests to the Gofer, answers to runsc"},
+	{Call: "recvmsg", Reason: "answers of the Gofer and requests of runsc, with donated files"},
+	{Call: "accept4", Args: []Cond{only(3, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)}, Reason: "runsc connects to the control socket"},
+	{Call: "shutdown", Reason: "end of a donated stream socket (stdio, control)"},
+	{Call: "prctl", Args: []Cond{eq64(0, unix.PR_SET_PDEATHSIG)}, Reason: "runsc lets go of the sandbox; a new stub dies with the Sentry"},
+}}
