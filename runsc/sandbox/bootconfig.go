@@ -86,7 +86,7 @@ type Tree struct {
 	Recursive bool
 	// ReadOnlyAll makes the mounts beneath read-only too.
 	ReadOnlyAll bool
-	Slave     bool // host mounts that appear beneath the source show up here
+	Slave       bool // host mounts that appear beneath the source show up here
 }
 
 var errParentGone = errors.New("runsc ended before the start was complete")

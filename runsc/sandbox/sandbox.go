@@ -54,4 +54,3 @@ func release(c *child) {
 	go func() { _, _ = c.proc.Wait() }()
 	c.close()
 }
-

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	lib "github.com/seccomp/libseccomp-golang"
 
@@ -34,7 +35,21 @@ func compile(f seccomp.Filter, arch string) ([]byte, error) {
 	if err := filter.AddRuleExact(call, lib.ActKillProcess); err != nil {
 		return nil, fmt.Errorf("%s/%s: %s: %w", f.Name, arch, seccomp.KillCall, err)
 	}
-	return filter.ExportBPFMem()
+	return export(filter)
+}
+
+// export goes through a file: libseccomp before 2.6 cannot write into memory.
+func export(filter *lib.ScmpFilter) ([]byte, error) {
+	f, err := os.CreateTemp("", "seccompgen")
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if err := filter.ExportBPF(f); err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	return os.ReadFile(f.Name())
 }
 
 // newFilter is empty: everything traps, calls of another architecture kill.
