@@ -24,11 +24,11 @@ func compile(f seccomp.Filter, arch string) ([]byte, error) {
 	}
 	defer filter.Release()
 	for _, r := range f.Rules(arch) {
-		if err := addRule(filter, archs[arch], r); err != nil {
+		if err := addRule(filter, r); err != nil {
 			return nil, fmt.Errorf("%s/%s: %s: %w", f.Name, arch, r.Call, err)
 		}
 	}
-	call, err := lib.GetSyscallFromNameByArch(seccomp.KillCall, archs[arch])
+	call, err := lib.GetSyscallFromName(seccomp.KillCall)
 	if err != nil {
 		return nil, err
 	}
@@ -77,9 +77,10 @@ func newFilter(arch lib.ScmpArch) (*lib.ScmpFilter, error) {
 }
 
 // addRule adds one rule: libseccomp knows only "all of these conditions", so that a
-// condition with several values becomes several rules.
-func addRule(filter *lib.ScmpFilter, arch lib.ScmpArch, r seccomp.Rule) error {
-	call, err := lib.GetSyscallFromNameByArch(r.Call, arch)
+// condition with several values becomes several rules. It takes the number of this
+// machine's architecture and translates by name.
+func addRule(filter *lib.ScmpFilter, r seccomp.Rule) error {
+	call, err := lib.GetSyscallFromName(r.Call)
 	if err != nil {
 		return err
 	}
