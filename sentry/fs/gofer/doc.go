@@ -1,0 +1,23 @@
+// Package gofer is the file system of files that a Gofer process serves: container roots
+// and bind mounts. It speaks gofer/proto.
+//
+// A round trip to the Gofer is dear, so little is asked twice:
+//
+//   - A directory that is listed, or looked into a few times, is fetched whole, with the
+//     attributes of its entries; later lookups in it, of names that do not exist too, cost
+//     nothing. Entries become proto.Files only when something needs one.
+//   - A regular file's host descriptor is donated once, and kept for a while after the last
+//     close; reads, writes and mappings go to it directly.
+//   - Attributes are remembered; those of a file that is open come from fstat(2) on its
+//     descriptor.
+//
+// In a tree that nobody else changes (exclusive) all this is trusted for good. In a shared
+// tree it is trusted while the Gofer says that it watches the directory (FlagWatched), and
+// dropped when an event arrives.
+//
+// Host calls: preadv, pwritev2, fstat, fsync, fdatasync, fallocate and close on donated
+// descriptors.
+//
+// Lock order: fileSystem.mu and inode.mu are leaves, and neither is held across a request;
+// inode.fdMu is held while a descriptor is fetched.
+package gofer

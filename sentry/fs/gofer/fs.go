@@ -1,0 +1,172 @@
+package gofer
+
+import (
+	"sync"
+
+	"lazaret/gofer/proto"
+	"lazaret/sentry/auth"
+	"lazaret/sentry/vfs"
+	"lazaret/syscalls/abi"
+)
+
+// fileSystem is one attached tree.
+type fileSystem struct {
+	super   *vfs.Super
+	root    *directory
+	rootDev [2]uint32
+	fds     *fdCache
+
+	mu       sync.Mutex
+	inodes   map[key]vfs.Inode
+	listed   []*directory // that hold a listing, oldest first
+	nEntries int          // in all listings
+}
+
+// key identifies a host file.
+type key struct {
+	major, minor uint32
+	ino          uint64
+}
+
+// maxListed bounds the directory entries that are remembered in one tree.
+const maxListed = 1 << 17
+
+// Mount returns a file system for the tree called attach of the client's Gofer.
+func Mount(ctx *vfs.Context, c *Client, attach, source string) (*vfs.Super, error) {
+	file, attr, err := c.proto.Attach(attach)
+	if err != nil {
+		return nil, err
+	}
+	fs := &fileSystem{inodes: map[key]vfs.Inode{}, rootDev: [2]uint32{attr.DevMajor, attr.DevMinor}, fds: c.fds}
+	fs.super = vfs.NewSuper("9p", abi.V9FS_MAGIC, fs)
+	fs.super.Source = source
+	if attr.Flags&proto.FlagReadOnly != 0 {
+		fs.super.SetFlags(abi.MS_RDONLY)
+	}
+	root := fs.inode(nil, "", &attr, file)
+	if err := fs.super.SetRoot(ctx, root); err != nil {
+		return nil, err
+	}
+	c.add(fs)
+	return fs.super, nil
+}
+
+// Client is a connection to a Gofer and the trees mounted through it.
+type Client struct {
+	proto *proto.Client
+	fds   *fdCache
+
+	mu    sync.Mutex
+	trees []*fileSystem
+}
+
+// NewClient starts the protocol on the socket fd, which it then owns.
+func NewClient(fd int) (*Client, error) {
+	p, err := proto.NewClient(fd)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{proto: p, fds: newFDCache()}, nil
+}
+
+// Watch asks the Gofer to report changes that others make in shared trees.
+func (c *Client) Watch() error { return c.proto.WatchEvents(c) }
+
+// Close ends the connection.
+func (c *Client) Close() { c.proto.Close() }
+
+func (c *Client) add(fs *fileSystem) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.trees = append(c.trees, fs)
+}
+
+// inode returns the inode of the host file that attr describes, found as name in dir.
+// file, which may be nil for one that was only listed, is taken over.
+func (fs *fileSystem) inode(dir *directory, name string, attr *proto.Attr, file *proto.File) vfs.Inode {
+	k := key{attr.DevMajor, attr.DevMinor, attr.Ino}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	// A file without further links cannot be known by another name: but a removed one's
+	// number may be in use again, so that type and birth must agree.
+	if old, ok := fs.inodes[k]; ok {
+		i := base(old)
+		if i.sameFile(attr) {
+			i.update(fs, attr)
+			i.offer(dir, name, file)
+			return old
+		}
+		i.forget()
+	}
+	n := fs.newInode(dir, name, attr, file)
+	fs.inodes[k] = n
+	return n
+}
+
+// drop forgets an inode that the VFS let go of.
+func (fs *fileSystem) drop(k key, i vfs.Inode) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.inodes[k] == i {
+		delete(fs.inodes, k)
+	}
+}
+
+func (fs *fileSystem) newInode(dir *directory, name string, attr *proto.Attr, file *proto.File) vfs.Inode {
+	i := inode{fs: fs, key: key{attr.DevMajor, attr.DevMinor, attr.Ino}, parent: dir, name: name, file: file, typ: attr.Mode & abi.S_IFMT}
+	i.setAttr(fs, attr)
+	switch i.typ {
+	case abi.S_IFDIR:
+		d := &directory{inode: i}
+		d.self = d
+		return d
+	case abi.S_IFLNK:
+		l := &symlink{inode: i}
+		l.self = l
+		return l
+	case abi.S_IFREG:
+		r := &regular{inode: i, ro: -1, rw: -1}
+		r.self = r
+		return r
+	default:
+		s := &special{inode: i}
+		s.self = s
+		return s
+	}
+}
+
+// based is any inode of this package.
+type based interface{ common() *inode }
+
+func base(i vfs.Inode) *inode { return i.(based).common() }
+
+// StatFS implements vfs.StatFSer.
+func (fs *fileSystem) StatFS(*vfs.Context) (abi.Statfs, error) {
+	f, err := fs.root.getFile()
+	if err != nil {
+		return abi.Statfs{}, err
+	}
+	s, err := f.StatFS()
+	if err != nil {
+		return abi.Statfs{}, err
+	}
+	return abi.Statfs{
+		Type: abi.V9FS_MAGIC, Bsize: int64(s.Bsize), Blocks: s.Blocks, Bfree: s.Bfree, Bavail: s.Bavail,
+		Files: s.Files, Ffree: s.Ffree, Namelen: int64(s.Namelen), Frsize: int64(s.Bsize),
+	}, nil
+}
+
+// convert makes the VFS's attributes of the protocol's. Files of other host file systems
+// below the root get their device mixed into the inode number, which alone is not unique.
+func (fs *fileSystem) convert(a *proto.Attr) vfs.Attr {
+	ino := a.Ino
+	if dev := [2]uint32{a.DevMajor, a.DevMinor}; dev != fs.rootDev {
+		ino ^= uint64(dev[0]<<20|dev[1]&0xfffff) << 40
+	}
+	ts := func(t proto.Timespec) abi.Timespec { return abi.Timespec{Sec: t.Sec, Nsec: int64(t.Nsec)} }
+	return vfs.Attr{
+		Ino: ino, Mode: a.Mode, Nlink: a.Nlink, UID: auth.KUID(a.UID), GID: auth.KGID(a.GID),
+		RdevMajor: a.RdevMajor, RdevMinor: a.RdevMinor, Size: a.Size, Blocks: a.Blocks, BlkSize: a.Blksize,
+		Atime: ts(a.Atime), Mtime: ts(a.Mtime), Ctime: ts(a.Ctime), Btime: ts(a.Btime),
+	}
+}

@@ -1,0 +1,246 @@
+package gofer
+
+import (
+	"sync"
+
+	"lazaret/gofer/proto"
+	"lazaret/sentry/auth"
+	"lazaret/sentry/vfs"
+	"lazaret/syscalls/abi"
+)
+
+// inode is what all kinds of file have. It is embedded in the types that the VFS sees.
+type inode struct {
+	vfs.InodeState
+	fs   *fileSystem
+	key  key
+	typ  uint32
+	self vfs.Inode // the value that embeds this one
+
+	mu      sync.Mutex
+	attr    vfs.Attr
+	trusted bool                // attr holds until somebody says otherwise
+	parent  *directory          // where a walk would find the file; nil for the root
+	name    string              // its name there
+	file    *proto.File         // nil: not asked for yet
+	gone    bool                // removed, or replaced by another file
+	xattrs  map[string]struct{} // names; nil: not asked for yet
+}
+
+func (i *inode) common() *inode { return i }
+
+// Super implements vfs.Inode.
+func (i *inode) Super() *vfs.Super { return i.fs.super }
+
+// trust reports whether attributes with these flags stay true until an event comes.
+func trust(flags uint32) bool {
+	return flags&proto.FlagShared == 0 || flags&proto.FlagWatched != 0
+}
+
+func (i *inode) setAttr(fs *fileSystem, a *proto.Attr) {
+	i.attr = fs.convert(a)
+	i.trusted = trust(a.Flags)
+}
+
+// update stores attributes that just came from the Gofer.
+func (i *inode) update(fs *fileSystem, a *proto.Attr) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.setAttr(fs, a)
+}
+
+// sameFile reports whether a can describe this very file.
+func (i *inode) sameFile(a *proto.Attr) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	b := i.attr.Btime
+	return !i.gone && a.Mode&abi.S_IFMT == i.typ && b.Sec == a.Btime.Sec && b.Nsec == int64(a.Btime.Nsec)
+}
+
+// offer gives the inode a way to be reached that was just found to work.
+func (i *inode) offer(dir *directory, name string, file *proto.File) {
+	i.mu.Lock()
+	if dir != nil {
+		i.parent, i.name = dir, name
+	}
+	if i.file == nil {
+		i.file, file = file, nil
+	}
+	i.mu.Unlock()
+	if file != nil {
+		file.Close()
+	}
+}
+
+func (i *inode) forget() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.gone = true
+}
+
+// getFile returns the Gofer's file, walking to it from the parent if need be.
+func (i *inode) getFile() (*proto.File, error) {
+	i.mu.Lock()
+	f, parent, name := i.file, i.parent, i.name
+	i.mu.Unlock()
+	if f != nil {
+		return f, nil
+	}
+	if parent == nil {
+		return nil, abi.ESTALE
+	}
+	pf, err := parent.getFile()
+	if err != nil {
+		return nil, err
+	}
+	steps, err := pf.Walk([]string{name})
+	if err != nil {
+		return nil, err
+	}
+	st := steps[0]
+	if (key{st.Attr.DevMajor, st.Attr.DevMinor, st.Attr.Ino}) != i.key {
+		st.File.Close()
+		return nil, abi.ESTALE
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.file != nil {
+		st.File.Close()
+		return i.file, nil
+	}
+	i.file = st.File
+	i.setAttr(i.fs, &st.Attr)
+	return i.file, nil
+}
+
+// cached returns the attributes if they are to be trusted.
+func (i *inode) cached() (vfs.Attr, bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.attr, i.trusted || i.gone
+}
+
+// Perms implements vfs.Perms.
+func (i *inode) Perms() (uint32, auth.KUID, auth.KGID) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.attr.Mode, i.attr.UID, i.attr.GID
+}
+
+// Attr implements vfs.Inode.
+func (i *inode) Attr(_ *vfs.Context, flags int) (vfs.Attr, error) {
+	if a, ok := i.cached(); ok && flags&abi.AT_STATX_FORCE_SYNC == 0 {
+		return a, nil
+	}
+	f, err := i.getFile()
+	if err != nil {
+		return vfs.Attr{}, err
+	}
+	a, err := f.GetAttr()
+	if err != nil {
+		return vfs.Attr{}, err
+	}
+	i.update(i.fs, &a)
+	got, _ := i.cached()
+	return got, nil
+}
+
+// SetAttr implements vfs.Inode.
+func (i *inode) SetAttr(_ *vfs.Context, set *vfs.SetAttr) error {
+	req := proto.SetAttr{
+		Mode: set.Mode, UID: uint32(set.UID), GID: uint32(set.GID), Size: set.Size,
+		Atime: proto.Timespec{Sec: set.Atime.Sec, Nsec: uint32(set.Atime.Nsec)},
+		Mtime: proto.Timespec{Sec: set.Mtime.Sec, Nsec: uint32(set.Mtime.Nsec)},
+	}
+	for _, b := range []struct {
+		vfs uint32
+		req proto.SetMask
+	}{
+		{vfs.SetMode, proto.SetMode}, {vfs.SetUID, proto.SetUID}, {vfs.SetGID, proto.SetGID}, {vfs.SetSize, proto.SetSize},
+		{vfs.SetAtime, proto.SetAtime | proto.SetAtimeSet}, {vfs.SetMtime, proto.SetMtime | proto.SetMtimeSet},
+	} {
+		if set.Valid&b.vfs != 0 {
+			req.Valid |= b.req
+		}
+	}
+	if req.Valid == 0 {
+		return nil
+	}
+	f, err := i.getFile()
+	if err != nil {
+		return err
+	}
+	a, err := f.SetAttr(req)
+	if err != nil {
+		return err
+	}
+	i.update(i.fs, &a)
+	return nil
+}
+
+// ReleaseInode implements vfs.Releaser.
+func (i *inode) ReleaseInode() {
+	i.fs.drop(i.key, i.self)
+	i.mu.Lock()
+	f := i.file
+	i.file = nil
+	i.mu.Unlock()
+	if f != nil {
+		f.Close()
+	}
+}
+
+// removed notes that one name of the file is gone.
+func (i *inode) removed() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.attr.Nlink > 0 {
+		i.attr.Nlink--
+	}
+	if i.file != nil {
+		i.file.Removed()
+	}
+	if i.attr.Nlink == 0 || i.typ == abi.S_IFDIR {
+		i.attr.Nlink, i.gone = 0, true
+	} else {
+		i.trusted = false
+	}
+}
+
+// special is a FIFO, socket or device node: the VFS opens those by their type, so that
+// Open is reached only for what it has no opener for.
+type special struct{ inode }
+
+// Open implements vfs.Inode.
+func (s *special) Open(*vfs.Context, *vfs.File) (vfs.FileOps, error) { return nil, abi.ENXIO }
+
+// symlink is a symbolic link.
+type symlink struct {
+	inode
+	target string // guarded by inode.mu; empty: not asked for yet
+}
+
+// Open implements vfs.Inode.
+func (l *symlink) Open(*vfs.Context, *vfs.File) (vfs.FileOps, error) { return nil, abi.ELOOP }
+
+// Readlink implements vfs.Symlink. A link's target never changes.
+func (l *symlink) Readlink(*vfs.Context) (string, error) {
+	l.mu.Lock()
+	t := l.target
+	l.mu.Unlock()
+	if t != "" {
+		return t, nil
+	}
+	f, err := l.getFile()
+	if err != nil {
+		return "", err
+	}
+	t, err = f.Readlink()
+	if err != nil {
+		return "", err
+	}
+	l.mu.Lock()
+	l.target = t
+	l.mu.Unlock()
+	return t, nil
+}

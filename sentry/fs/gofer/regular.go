@@ -1,0 +1,290 @@
+package gofer
+
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"lazaret/sentry/auth"
+	"lazaret/sentry/memfile"
+	"lazaret/sentry/uio"
+	"lazaret/sentry/vfs"
+	"lazaret/syscalls/abi"
+)
+
+// regular is a regular file. Its I/O goes to donated host descriptors.
+type regular struct {
+	inode
+
+	fdMu    sync.Mutex
+	ro, rw  int // donated descriptors, -1 for none
+	users   int // open files and mappings; the descriptors of an unused file are cached
+	writers int // open files that may write: attributes come from the descriptor
+}
+
+// donate stores a descriptor that allows reading and writing.
+func (r *regular) donate(fd int) {
+	r.fdMu.Lock()
+	if r.rw < 0 {
+		r.rw, fd = fd, -1
+	}
+	idle := r.users == 0
+	r.fdMu.Unlock()
+	closeFD(fd)
+	if idle {
+		r.fs.fds.idle(r)
+	}
+}
+
+// acquireFD makes sure that there is a descriptor for the access, and counts a user.
+func (r *regular) acquireFD(write bool) error {
+	r.fdMu.Lock()
+	defer r.fdMu.Unlock()
+	if write && r.rw < 0 || !write && r.ro < 0 && r.rw < 0 {
+		f, err := r.getFile()
+		if err != nil {
+			return err
+		}
+		flags := abi.O_RDONLY
+		if write {
+			flags = abi.O_RDWR
+		}
+		fd, attr, err := f.OpenAttr(flags)
+		if err != nil {
+			return err
+		}
+		if fd < 0 {
+			return abi.ENXIO
+		}
+		r.update(r.fs, &attr)
+		if write {
+			r.rw = fd
+		} else {
+			r.ro = fd
+		}
+	}
+	r.users++
+	if write {
+		r.writers++
+	}
+	return nil
+}
+
+func (r *regular) releaseFD(write bool) {
+	r.fdMu.Lock()
+	r.users--
+	if write {
+		if r.writers--; r.writers == 0 {
+			r.refresh()
+		}
+	}
+	idle := r.users == 0
+	r.fdMu.Unlock()
+	if idle {
+		r.fs.fds.idle(r)
+	}
+}
+
+// refresh takes the attributes from the descriptor, which knows of direct writes.
+func (r *regular) refresh() {
+	var st unix.Stat_t
+	if r.rw < 0 || unix.Fstat(r.rw, &st) != nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a := &r.attr
+	a.Mode, a.Nlink, a.UID, a.GID = st.Mode, uint32(st.Nlink), auth.KUID(st.Uid), auth.KGID(st.Gid)
+	a.Size, a.Blocks = uint64(st.Size), uint64(st.Blocks)
+	a.Atime, a.Mtime, a.Ctime = timespec(st.Atim), timespec(st.Mtim), timespec(st.Ctim)
+}
+
+func timespec(t unix.Timespec) abi.Timespec { return abi.Timespec{Sec: t.Sec, Nsec: t.Nsec} }
+
+// Attr implements vfs.Inode.
+func (r *regular) Attr(ctx *vfs.Context, flags int) (vfs.Attr, error) {
+	r.fdMu.Lock()
+	if r.writers > 0 {
+		r.refresh()
+		r.fdMu.Unlock()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.attr, nil
+	}
+	r.fdMu.Unlock()
+	return r.inode.Attr(ctx, flags)
+}
+
+// ReleaseInode implements vfs.Releaser.
+func (r *regular) ReleaseInode() {
+	r.fs.fds.forget(r)
+	r.fdMu.Lock()
+	r.closeLocked()
+	r.fdMu.Unlock()
+	r.inode.ReleaseInode()
+}
+
+func (r *regular) closeLocked() {
+	closeFD(r.ro)
+	closeFD(r.rw)
+	r.ro, r.rw = -1, -1
+}
+
+// readFD returns the descriptor for reading. Preconditions: the caller is a user.
+func (r *regular) readFD() int {
+	r.fdMu.Lock()
+	defer r.fdMu.Unlock()
+	if r.rw >= 0 {
+		return r.rw
+	}
+	return r.ro
+}
+
+// Open implements vfs.Inode.
+func (r *regular) Open(_ *vfs.Context, f *vfs.File) (vfs.FileOps, error) {
+	write := f.Mode&vfs.ModeWrite != 0
+	if err := r.acquireFD(write); err != nil {
+		return nil, err
+	}
+	return &openFile{r: r, write: write, fd: r.fdFor(write)}, nil
+}
+
+func (r *regular) fdFor(write bool) int {
+	if !write {
+		return r.readFD()
+	}
+	r.fdMu.Lock()
+	defer r.fdMu.Unlock()
+	return r.rw
+}
+
+// openFile is an open regular file.
+type openFile struct {
+	r     *regular
+	write bool
+	fd    int // one of r's, which stay open while they have users
+}
+
+// Release implements vfs.FileOps.
+func (o *openFile) Release(*vfs.File) { o.r.releaseFD(o.write) }
+
+// maxBlocks is IOV_MAX: the blocks that one host call takes.
+const maxBlocks = 1024
+
+// Read implements vfs.FileOps.
+func (o *openFile) Read(_ *vfs.Context, _ *vfs.File, dst uio.Bufs, pos *int64) (int, error) {
+	if len(dst) > maxBlocks {
+		dst = dst[:maxBlocks]
+	}
+	var n int
+	var err error
+	if len(dst) == 1 {
+		n, err = unix.Pread(o.fd, dst[0], *pos)
+	} else {
+		n, err = unix.Preadv(o.fd, dst, *pos)
+	}
+	if err != nil {
+		return 0, errno(err)
+	}
+	*pos += int64(n)
+	return n, nil
+}
+
+// Write implements vfs.FileOps.
+func (o *openFile) Write(_ *vfs.Context, f *vfs.File, src uio.Bufs, pos *int64) (int, error) {
+	if len(src) > maxBlocks {
+		src = src[:maxBlocks]
+	}
+	if f.Flags()&abi.O_APPEND != 0 {
+		n, err := unix.Pwritev2(o.fd, src, 0, unix.RWF_APPEND)
+		if err != nil {
+			return 0, errno(err)
+		}
+		var st unix.Stat_t
+		if unix.Fstat(o.fd, &st) == nil {
+			*pos = st.Size
+		}
+		return n, nil
+	}
+	n, err := unix.Pwritev(o.fd, src, *pos)
+	if err != nil {
+		return 0, errno(err)
+	}
+	*pos += int64(n)
+	return n, nil
+}
+
+// Sync implements vfs.Syncer.
+func (o *openFile) Sync(_ *vfs.Context, _ *vfs.File, dataOnly bool) error {
+	if dataOnly {
+		return errno(unix.Fdatasync(o.fd))
+	}
+	return errno(unix.Fsync(o.fd))
+}
+
+// Allocate implements vfs.Allocator.
+func (o *openFile) Allocate(_ *vfs.Context, _ *vfs.File, mode uint32, off, n int64) error {
+	return errno(unix.Fallocate(o.fd, mode, off, n))
+}
+
+// Mmap implements vfs.Mapper.
+func (o *openFile) Mmap(*vfs.Context, *vfs.File, uint32, uint32) (memfile.Mappable, error) {
+	return o.r, nil
+}
+
+// Extent implements memfile.Mappable: the host file itself. What lies past its end is the
+// host's to refuse (SIGBUS).
+func (r *regular) Extent(_ *memfile.Account, off, n uint64, write bool) (memfile.Extent, error) {
+	r.fdMu.Lock()
+	defer r.fdMu.Unlock()
+	fd := r.rw
+	if fd < 0 {
+		fd = r.ro
+	}
+	if fd < 0 || write && r.rw < 0 {
+		return memfile.Extent{}, abi.EFAULT
+	}
+	return memfile.Extent{FD: fd, Off: int64(off), Len: n}, nil
+}
+
+// AddMapping implements memfile.Mappable: a mapping keeps the descriptors open.
+func (r *regular) AddMapping(_ memfile.Mapper, _ abi.AddrRange, _ uint64, _ bool) error {
+	r.fdMu.Lock()
+	defer r.fdMu.Unlock()
+	if r.ro < 0 && r.rw < 0 {
+		return abi.ENODEV
+	}
+	r.users++
+	return nil
+}
+
+// RemoveMapping implements memfile.Mappable.
+func (r *regular) RemoveMapping(memfile.Mapper, abi.AddrRange, uint64, bool) { r.releaseFD(false) }
+
+// Sync implements memfile.Mappable.
+func (r *regular) Sync(off, n uint64) error {
+	r.fdMu.Lock()
+	fd := r.rw
+	r.fdMu.Unlock()
+	if fd < 0 {
+		return nil
+	}
+	return errno(unix.Fdatasync(fd))
+}
+
+// errno makes an abi.Errno of a host error.
+func errno(err error) error {
+	if err == nil {
+		return nil
+	}
+	if e, ok := err.(unix.Errno); ok {
+		return abi.Errno(e)
+	}
+	return abi.EIO
+}
+
+func closeFD(fd int) {
+	if fd >= 0 {
+		_ = unix.Close(fd)
+	}
+}
