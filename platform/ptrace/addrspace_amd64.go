@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -24,7 +25,8 @@ type addressSpace struct {
 	leaderCPU int        // where it was last pinned, -1 when unknown
 
 	mu       sync.Mutex
-	threads  map[int32]*stubThread // by the thread that traces them
+	threads  map[int32]*stubThread // by thread id
+	byTracer map[int32]*stubThread // the one that a thread of ours traces
 	mapped   ranges
 	released bool
 	reaped   bool // the leader has been waited for
@@ -35,11 +37,15 @@ type stubThread struct {
 	as     *addressSpace
 	tid    int32
 	tracer int32
-	dead   bool // reaped; only its tracer and addressSpace.Release use this
+	ctx    *context
+	dead   atomic.Bool // reaped
 }
 
 func newAddressSpace(p *ptracePlatform, pid int32) *addressSpace {
-	return &addressSpace{p: p, pid: pid, leaderCPU: -1, threads: make(map[int32]*stubThread)}
+	return &addressSpace{
+		p: p, pid: pid, leaderCPU: -1,
+		threads: make(map[int32]*stubThread), byTracer: make(map[int32]*stubThread),
+	}
 }
 
 // Map implements platform.AddressSpace.
@@ -142,9 +148,11 @@ func (a *addressSpace) Release() {
 		tgkill(a.pid, a.pid, unix.SIGKILL)
 		for t := range maps.Values(a.threads) {
 			reap(t.tid)
-			t.dead = true
+			t.dead.Store(true)
+			t.ctx.target.Store(0)
 		}
 		clear(a.threads)
+		clear(a.byTracer)
 		reap(a.pid)
 		a.reaped = true
 	}
@@ -177,6 +185,7 @@ func (a *addressSpace) inject(c *hostCall) (int64, error) {
 	var ret int64
 	var err error
 	if t := a.threadOf(gettid()); t != nil {
+		a.p.place.enter(t.ctx)
 		ret, err = inject(t.tid, c)
 	} else {
 		ret, err = a.injectLeader(c)
@@ -223,11 +232,11 @@ func (a *addressSpace) wakeLeaderLocked() error {
 func (a *addressSpace) threadOf(tracer int32) *stubThread {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.threads[tracer]
+	return a.byTracer[tracer]
 }
 
 // newThread adds a stub thread, traced by the caller's thread and stopped.
-func (a *addressSpace) newThread() (*stubThread, error) {
+func (a *addressSpace) newThread(c *context) (*stubThread, error) {
 	a.leaderMu.Lock()
 	defer a.leaderMu.Unlock()
 	if err := a.wakeLeaderLocked(); err != nil {
@@ -251,24 +260,17 @@ func (a *addressSpace) newThread() (*stubThread, error) {
 	if !status.Stopped() {
 		return nil, abi.ESRCH
 	}
-	t := &stubThread{as: a, tid: int32(tid), tracer: gettid()}
+	t := &stubThread{as: a, tid: int32(tid), tracer: gettid(), ctx: c}
 	a.mu.Lock()
-	a.threads[t.tracer] = t
+	a.threads[t.tid] = t
+	a.byTracer[t.tracer] = t
 	a.mu.Unlock()
 	return t, nil
 }
 
 // end ends a stub thread; the caller's thread traces it.
 func (t *stubThread) end() {
-	a := t.as
-	a.mu.Lock()
-	dead := t.dead
-	if a.threads[t.tracer] == t {
-		delete(a.threads, t.tracer)
-	}
-	t.dead = true
-	a.mu.Unlock()
-	if dead {
+	if dead := t.forget(); dead {
 		return
 	}
 	regs := hostRegs{
@@ -284,12 +286,18 @@ func (t *stubThread) end() {
 	}
 }
 
-// lost notes that the thread has been found dead and reaped.
-func (t *stubThread) lost() {
-	t.as.mu.Lock()
-	defer t.as.mu.Unlock()
-	t.dead = true
-	delete(t.as.threads, t.tracer)
+// forget takes a thread that is dead or about to die from its address space, and says
+// whether that was done before.
+func (t *stubThread) forget() bool {
+	a := t.as
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.threads, t.tid)
+	if a.byTracer[t.tracer] == t {
+		delete(a.byTracer, t.tracer)
+	}
+	t.ctx.target.Store(0)
+	return t.dead.Swap(true)
 }
 
 // checkRange refuses what could touch the stub's own page, whatever the caller promised.

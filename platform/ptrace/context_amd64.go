@@ -43,6 +43,9 @@ func (c *context) Switch(as platform.AddressSpace, regs *platform.Regs) (platfor
 			return platform.Event{}, err
 		}
 	}
+	if c.thread.dead.Load() {
+		return platform.Event{}, errStubGone
+	}
 	c.p.place.enter(c)
 	if c.fp != nil {
 		if err := c.loadFP(); err != nil {
@@ -78,7 +81,7 @@ func (c *context) run(regs *platform.Regs) (platform.Event, error) {
 			return c.syscallStop(regs)
 		}
 		if !status.Stopped() {
-			c.thread.lost()
+			c.thread.forget()
 			return platform.Event{}, errStubGone
 		}
 		if ev, done, err := c.signalStop(status, regs); done || err != nil {
@@ -92,7 +95,7 @@ func (c *context) run(regs *platform.Regs) (platform.Event, error) {
 func (c *context) lost(err error) error {
 	if err == unix.ESRCH {
 		reap(c.thread.tid)
-		c.thread.lost()
+		c.thread.forget()
 		return errStubGone
 	}
 	return fmt.Errorf("trace stub thread %d: %w", c.thread.tid, err)
@@ -110,9 +113,8 @@ func (c *context) bind(a *addressSpace) error {
 		}
 		c.thread.end()
 		c.thread = nil
-		c.target.Store(0)
 	}
-	t, err := a.newThread()
+	t, err := a.newThread(c)
 	if err != nil {
 		return fmt.Errorf("make a stub thread: %w", err)
 	}
@@ -141,7 +143,6 @@ func (c *context) Release() {
 		c.thread.end()
 		c.thread = nil
 	}
-	c.target.Store(0)
 	c.p.place.leave(c)
 	if c.locked {
 		c.locked = false

@@ -1,4 +1,5 @@
 package ptrace
 
-// pkruOffset returns where the PKRU component is in an XSAVE image (CPUID leaf 13).
-func pkruOffset() int
+// xsaveComponent returns where a state component is in an XSAVE image in standard format
+// (CPUID leaf 13, sub-leaf n).
+func xsaveComponent(n uint32) (size, offset uint32)

@@ -1,10 +1,10 @@
 #include "textflag.h"
 
-// func pkruOffset() int
-TEXT ·pkruOffset(SB), NOSPLIT, $0-8
+// func xsaveComponent(n uint32) (size, offset uint32)
+TEXT ·xsaveComponent(SB), NOSPLIT, $0-16
 	MOVL	$13, AX
-	MOVL	$9, CX
+	MOVL	n+0(FP), CX
 	CPUID
-	MOVL	BX, AX
-	MOVQ	AX, ret+0(FP)
+	MOVL	AX, size+8(FP)
+	MOVL	BX, offset+12(FP)
 	RET

@@ -11,7 +11,6 @@ import (
 const (
 	siKernel  = 0x80
 	segvMaper = 1
-	segvAcerr = 2
 
 	trapGeneral   = 13
 	trapPageFault = 14
@@ -82,33 +81,38 @@ func generalProtection() platform.Event {
 // signalStop reports a stop that is not a system call. Not done means that it concerns
 // nobody.
 func (c *context) signalStop(status unix.WaitStatus, regs *platform.Regs) (platform.Event, bool, error) {
-	var ev platform.Event
 	sig := status.StopSignal()
-	switch {
-	case sig == interruptSignal:
+	if sig == interruptSignal {
+		// When the flag is down, another stop came first and the signal is late.
 		if !c.interrupted.Swap(false) {
-			return ev, false, nil // late: another stop came first
+			return platform.Event{}, false, nil
 		}
-		ev.Kind = platform.EventInterrupt
-	case status>>eventShift != 0 || !isException(sig):
-		return ev, false, nil
+		return platform.Event{Kind: platform.EventInterrupt}, true, c.readRegs(regs)
 	}
-	if e := getRegs(c.thread.tid, regs); e != 0 {
-		return ev, false, c.lost(e)
-	}
-	// Not a system call, whatever ran in this thread before.
-	regs.OrigRax = ^uint64(0)
-	if ev.Kind == platform.EventInterrupt && sig == interruptSignal {
-		return ev, true, nil
+	if status>>eventShift != 0 || !isException(sig) {
+		return platform.Event{}, false, nil
 	}
 	var si siginfo
 	if e := getSiginfo(c.thread.tid, &si); e != 0 {
-		return ev, false, c.lost(e)
+		return platform.Event{}, false, c.lost(e)
 	}
 	if si.code <= 0 {
-		return ev, false, nil // sent by a process
+		return platform.Event{}, false, nil // sent by a process
+	}
+	if err := c.readRegs(regs); err != nil {
+		return platform.Event{}, false, err
 	}
 	return exception(&si, regs), true, nil
+}
+
+// readRegs reads the registers at a stop that is not a system call.
+func (c *context) readRegs(regs *platform.Regs) error {
+	if e := getRegs(c.thread.tid, regs); e != 0 {
+		return c.lost(e)
+	}
+	// Whatever ran in this thread before, nothing must look like a call to restart.
+	regs.OrigRax = ^uint64(0)
+	return nil
 }
 
 // isException says whether the processor's exceptions can raise the signal.

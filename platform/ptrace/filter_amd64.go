@@ -42,6 +42,8 @@ func stubFilter() []unix.SockFilter {
 	f.add(unix.BPF_ALU|unix.BPF_AND|unix.BPF_K, 0, 0, ^uint32(stubLen-1))
 	f.killUnless(stubBase & 0xffffffff)
 
+	f.load(dataNr)
+	f.ifEqual(markCall, unix.SECCOMP_RET_TRACE)
 	f.rule(unix.SYS_MMAP, argIs(3, unix.MAP_SHARED|unix.MAP_FIXED))
 	f.rule(unix.SYS_MUNMAP)
 	f.rule(unix.SYS_MPROTECT)

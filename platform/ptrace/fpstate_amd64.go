@@ -36,7 +36,7 @@ func (p *ptracePlatform) learnXstate(pid int32) error {
 	buf := make([]byte, maxXstate)
 	n, e := getXstate(pid, buf)
 	if e != 0 {
-		return p.templateFailed(e)
+		return templateFailed(e)
 	}
 	host := buf[:n]
 	p.mxcsrMax = 0xffbf // what a zero mask means
@@ -58,14 +58,15 @@ func (p *ptracePlatform) learnXstate(pid int32) error {
 	if p.xfeature&xfeaturePKRU != 0 {
 		// Linux starts programs with every key but 0 denied; the template has that.
 		bv := binary.LittleEndian.Uint64(host[offXstateBV:])
-		if off := pkruOffset(); bv&xfeaturePKRU != 0 && off+4 <= n {
+		const pkru = 9
+		if _, off := xsaveComponent(pkru); bv&xfeaturePKRU != 0 && int(off)+4 <= n {
 			copy(init[off:off+4], host[off:])
 			binary.LittleEndian.PutUint64(init[offXstateBV:], xfeatureFPSSE|xfeaturePKRU)
 		}
 	}
 	p.initFP = init
 	if e := setXstate(pid, init); e != 0 {
-		return p.templateFailed(e)
+		return templateFailed(e)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ const (
 	ptraceSysemu         = 31
 	ptraceGetSyscallInfo = 0x420e
 	ntX86Xstate          = 0x202
-	seizeOptions         = unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACESYSGOOD
+	seizeOptions         = unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACESECCOMP
 )
 
 // hostRegs is user_regs_struct. platform.Regs has the same layout.
@@ -70,11 +70,8 @@ func syscallArch(tid int32) (uint32, unix.Errno) {
 	}
 	// SAFETY: the size given is the size of info, which outlives the call.
 	e := ptraceRaw(ptraceGetSyscallInfo, uintptr(tid), unsafe.Sizeof(info), uintptr(unsafe.Pointer(&info)))
-	if e == unix.EINVAL || int32(e) < 0 {
+	if e != 0 {
 		return 0, e
-	}
-	if info.arch == 0 {
-		return 0, unix.EIO
 	}
 	return info.arch, 0
 }

@@ -16,11 +16,11 @@ const (
 	entryCall  = stubBase + 0x00
 	entryFork  = stubBase + 0x40
 	entryRest  = stubBase + 0x80
+	entrySize  = 0x40
 	stubCodeSz = 0x180 // at least the length of stubCode
 
-	// Where the int3 behind each entry's system call leaves the instruction pointer.
-	afterCall = entryCall + 3
-	afterFork = entryFork + 12
+	// markCall is the number of the system call that ends an injected one.
+	markCall = 0x4c5a
 )
 
 var userRange = abi.AddrRange{Start: userStart, End: userEnd}

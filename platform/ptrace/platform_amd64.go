@@ -1,7 +1,6 @@
 package ptrace
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -69,55 +68,49 @@ func New() (platform.Platform, error) {
 	return p, nil
 }
 
-// settleTemplate waits until the template has come to rest and learns the format of the
-// extended state from it.
+// How long the template gets to come to rest, and to become traceable.
+const (
+	settleTime = 10 * time.Second
+	seizeTime  = time.Second
+	settlePoll = 100 * time.Microsecond
+)
+
+// settleTemplate waits until the template has come to rest and learns from it what the
+// host can do.
 func (p *ptracePlatform) settleTemplate() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	pid := p.template.pid
-	deadline := time.Now().Add(10 * time.Second)
-	attached := false
-	for {
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%w: the first stub does not come to rest", platform.ErrUnsupported)
-		}
-		if !attached {
-			// EPERM: not yet dumpable.
-			e := seize(pid)
-			if e == unix.EPERM && !p.exited(pid) {
-				if time.Now().After(deadline.Add(-9 * time.Second)) {
-					return fmt.Errorf("%w: ptrace is not permitted (kernel.yama.ptrace_scope above 1, a seccomp filter or a security module)", platform.ErrUnsupported)
-				}
-				time.Sleep(100 * time.Microsecond)
-				continue
-			}
-			if e != 0 {
-				return p.templateFailed(e)
-			}
-			attached = true
-		}
+	if err := p.seizeTemplate(pid); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(settleTime); ; {
 		if e := interrupt(pid); e != 0 {
-			return p.templateFailed(e)
+			return templateFailed(e)
 		}
 		status, err := waitStatus(pid)
 		if err != nil {
-			return p.templateFailed(err)
+			return templateFailed(err)
 		}
 		if !status.Stopped() {
 			p.template.reaped = true
-			return fmt.Errorf("%w: the first stub failed at step %d", platform.ErrUnsupported, status.ExitStatus())
+			return fmt.Errorf("%w: the first stub failed at step %d (status %#x)",
+				platform.ErrUnsupported, status.ExitStatus(), status)
 		}
 		var regs hostRegs
 		if e := getRegs(pid, &regs); e != 0 {
-			return p.templateFailed(e)
+			return templateFailed(e)
 		}
-		if regs.Rip >= entryRest && regs.Rip < entryRest+0x40 {
+		if regs.Rip >= entryRest && regs.Rip < entryRest+entrySize {
 			break
 		}
 		if e := resume(pid); e != 0 {
-			return p.templateFailed(e)
+			return templateFailed(e)
 		}
-		time.Sleep(100 * time.Microsecond)
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%w: the first stub does not come to rest", platform.ErrUnsupported)
+		}
+		time.Sleep(settlePoll)
 	}
 	if err := p.learnXstate(pid); err != nil {
 		return err
@@ -126,6 +119,28 @@ func (p *ptracePlatform) settleTemplate() error {
 		return err
 	}
 	return layToRest(pid)
+}
+
+// seizeTemplate attaches to the template, which may have to make itself traceable first.
+func (p *ptracePlatform) seizeTemplate(pid int32) error {
+	for deadline := time.Now().Add(seizeTime); ; time.Sleep(settlePoll) {
+		e := seize(pid)
+		if e == 0 {
+			return nil
+		}
+		if e != unix.EPERM {
+			return templateFailed(e)
+		}
+		if status, dead := exited(pid); dead {
+			p.template.reaped = true
+			return fmt.Errorf("%w: the first stub failed at step %d (status %#x)",
+				platform.ErrUnsupported, status.ExitStatus(), status)
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%w: ptrace is not permitted: look at kernel.yama.ptrace_scope "+
+				"(must be 0 or 1), seccomp filters and security modules", platform.ErrUnsupported)
+		}
+	}
 }
 
 // checkSysemu fails early where the kernel lacks PTRACE_SYSEMU: the stub's own getppid
@@ -150,18 +165,15 @@ func checkSysemu(pid int32) error {
 	return nil
 }
 
-func (p *ptracePlatform) templateFailed(err error) error {
+func templateFailed(err error) error {
 	return fmt.Errorf("%w: trace the first stub: %w", platform.ErrUnsupported, err)
 }
 
-// exited reports whether the child has died; it is then reaped.
-func (p *ptracePlatform) exited(pid int32) bool {
-	got, err := unix.Wait4(int(pid), nil, unix.WALL|unix.WNOHANG, nil)
-	if err == nil && got == int(pid) {
-		p.template.reaped = true
-		return true
-	}
-	return errors.Is(err, unix.ECHILD)
+// exited reports whether a child has died; it is then reaped.
+func exited(pid int32) (unix.WaitStatus, bool) {
+	var status unix.WaitStatus
+	got, err := unix.Wait4(int(pid), &status, unix.WALL|unix.WNOHANG, nil)
+	return status, err != nil || got == int(pid)
 }
 
 // UserRange implements platform.Platform.

@@ -19,6 +19,9 @@
 #define SYS_exit_group 231
 #define SYS_seccomp 317
 
+// markCall of layout.go.
+#define MARK_CALL 0x4c5a
+
 // stubBase of layout.go.
 #define STUB_BASE 0x7fffffffe000
 
@@ -185,7 +188,13 @@ fail:
 // stubCode is the only page of a stub that is not the application's. Entry points are at
 // fixed offsets (layout.go).
 TEXT ·stubCode(SB), NOSPLIT|NOFRAME, $0-0
-	// 0x00 entryCall: one system call with the registers that the tracer set.
+	// 0x00 entryCall: one system call with the registers that the tracer set. The call
+	// that no kernel has stops the thread by the filter's SECCOMP_RET_TRACE, which is
+	// cheaper than an exception or a single step. The result is in RBX.
+	SYSCALL
+done:
+	MOVQ	AX, BX
+	MOVL	$MARK_CALL, AX
 	SYSCALL
 	BYTE	$0xCC // int3
 	PCALIGN	$64
@@ -193,7 +202,7 @@ TEXT ·stubCode(SB), NOSPLIT|NOFRAME, $0-0
 	SYSCALL
 	TESTQ	AX, AX
 	JZ	child
-	BYTE	$0xCC // int3
+	JMP	done
 	PCALIGN	$64
 	// 0x80 entryRest: asleep until traced. Ignored signals do not wake it.
 rest:

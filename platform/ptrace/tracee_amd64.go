@@ -32,10 +32,6 @@ func inject(tid int32, c *hostCall) (int64, error) {
 		Rdi: c.args[0], Rsi: c.args[1], Rdx: c.args[2], R10: c.args[3], R8: c.args[4], R9: c.args[5],
 		R15: c.r15,
 	}
-	end := uint64(afterCall)
-	if c.entry == entryFork {
-		end = afterFork
-	}
 	if e := setRegs(tid, &regs); e != 0 {
 		return 0, e
 	}
@@ -50,17 +46,14 @@ func inject(tid int32, c *hostCall) (int64, error) {
 		if !status.Stopped() {
 			return 0, errGone
 		}
-		if status != trapStatus {
-			if err := checkDropped(tid, status); err != nil {
-				return 0, err
+		if status == doneStatus {
+			if e := getRegs(tid, &regs); e != 0 {
+				return 0, e
 			}
-			continue
+			return int64(regs.Rbx), nil
 		}
-		if e := getRegs(tid, &regs); e != 0 {
-			return 0, e
-		}
-		if regs.Rip == end {
-			return int64(regs.Rax), nil
+		if err := checkDropped(tid, status); err != nil {
+			return 0, err
 		}
 	}
 }
@@ -84,7 +77,7 @@ func checkDropped(tid int32, status unix.WaitStatus) error {
 // Wait statuses: a stop shows its signal in bits 8-15 and its ptrace event above.
 const (
 	stopped       = 0x7f
-	trapStatus    = unix.WaitStatus(unix.SIGTRAP)<<8 | stopped
+	doneStatus    = unix.WaitStatus(unix.PTRACE_EVENT_SECCOMP)<<eventShift | unix.WaitStatus(unix.SIGTRAP)<<8 | stopped
 	syscallStatus = unix.WaitStatus(unix.SIGTRAP|0x80)<<8 | stopped
 	eventShift    = 16
 )
