@@ -39,7 +39,15 @@ func packetMode(f *vfs.File) bool { return f.Flags()&abi.O_DIRECT != 0 }
 func (e *end) Poll(*vfs.File) wait.Mask { return e.pipe.poll(e.mode, e.seen) }
 
 // WaitQueue implements vfs.Poller.
-func (e *end) WaitQueue(*vfs.File) *wait.Queue { return &e.pipe.queue }
+func (e *end) WaitQueue(*vfs.File) *wait.Queue {
+	switch e.mode {
+	case vfs.ModeRead:
+		return &e.pipe.readQueue
+	case vfs.ModeWrite:
+		return &e.pipe.writeQueue
+	}
+	return &e.pipe.bothQueue
+}
 
 // Release implements vfs.FileOps.
 func (e *end) Release(*vfs.File) { e.pipe.dropEnds(e.mode) }

@@ -20,7 +20,10 @@ const (
 
 // Pipe is a pipe or the inside of a FIFO.
 type Pipe struct {
-	queue wait.Queue // readiness of the ends
+	// Who waits, by what he has open, as Linux's rd_wait and wr_wait: an edge-triggered
+	// epoll on one end is not to see what happens for the other.
+	readQueue, writeQueue, bothQueue wait.Queue
+
 	opens wait.Queue // opens of a FIFO that wait for the other side
 
 	readMu  sync.Mutex // held by whoever consumes
@@ -59,19 +62,13 @@ func (p *Pipe) addEnds(mode uint32) (writerOpens uint64) {
 // dropEnds takes an open file's ends back.
 func (p *Pipe) dropEnds(mode uint32) {
 	p.mu.Lock()
-	events := wait.Mask(0)
 	if mode&vfs.ModeRead != 0 {
 		p.readers--
-		if p.readers == 0 {
-			events |= wait.Out | wait.Err | abi.POLLWRNORM
-		}
 	}
 	if mode&vfs.ModeWrite != 0 {
 		p.writers--
-		if p.writers == 0 {
-			events |= wait.In | wait.Hup | abi.POLLRDNORM
-		}
 	}
+	oneSided := (p.readers == 0) != (p.writers == 0)
 	if p.readers == 0 && p.writers == 0 {
 		p.ring.clear()
 		if len(p.ring.slots) != DefaultSize/abi.PageSize {
@@ -79,9 +76,21 @@ func (p *Pipe) dropEnds(mode uint32) {
 		}
 	}
 	p.mu.Unlock()
-	if events != 0 {
-		p.queue.Notify(events)
+	if oneSided {
+		p.readQueue.Notify(wait.All)
+		p.writeQueue.Notify(wait.All)
+		p.bothQueue.Notify(wait.All)
 	}
+}
+
+func (p *Pipe) notifyReaders() {
+	p.readQueue.Notify(wait.In | abi.POLLRDNORM)
+	p.bothQueue.Notify(wait.In | abi.POLLRDNORM)
+}
+
+func (p *Pipe) notifyWriters() {
+	p.writeQueue.Notify(wait.Out | abi.POLLWRNORM)
+	p.bothQueue.Notify(wait.Out | abi.POLLWRNORM)
 }
 
 // Read consumes into dst: 0 at the end (no writer), abi.EAGAIN when there is nothing.
@@ -105,7 +114,7 @@ func (p *Pipe) Read(dst uio.Bufs) (int, error) {
 	room := wasFull && !p.ring.full()
 	p.mu.Unlock()
 	if room {
-		p.queue.Notify(wait.Out | abi.POLLWRNORM)
+		p.notifyWriters()
 	}
 	return n, nil
 }
@@ -125,10 +134,9 @@ func (p *Pipe) Write(ctx *vfs.Context, src uio.Bufs, packet bool) (int, error) {
 	}
 	n, err := p.ring.append(src, ctx.Account, packet)
 	p.mu.Unlock()
-	if n > 0 {
-		// Also when the ring was not empty: an edge-triggered epoll reports each write.
-		p.queue.Notify(wait.In | abi.POLLRDNORM)
-	}
+	// As Linux, for every attempt: an edge-triggered epoll sees each write, also one to
+	// a pipe that is not empty or is full.
+	p.notifyReaders()
 	return n, err
 }
 
@@ -204,7 +212,7 @@ func (p *Pipe) SetSize(ctx *vfs.Context, arg uint64) (int, error) {
 	room := wasFull && !p.ring.full()
 	p.mu.Unlock()
 	if room {
-		p.queue.Notify(wait.Out | abi.POLLWRNORM)
+		p.notifyWriters()
 	}
 	return int(size), nil
 }

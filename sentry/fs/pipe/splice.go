@@ -3,7 +3,6 @@ package pipe
 import (
 	"lazaret/sentry/uio"
 	"lazaret/sentry/vfs"
-	"lazaret/sentry/wait"
 	"lazaret/syscalls/abi"
 )
 
@@ -31,7 +30,7 @@ func (p *Pipe) ToFile(ctx *vfs.Context, out *vfs.File, pos *int64, n int) (int, 
 	room := wasFull && !p.ring.full()
 	p.mu.Unlock()
 	if room {
-		p.queue.Notify(wait.Out | abi.POLLWRNORM)
+		p.notifyWriters()
 	}
 	return done, nil
 }
@@ -110,7 +109,7 @@ func (p *Pipe) pushAll(slots []slot, n int) {
 	}
 	p.mu.Unlock()
 	if moved {
-		p.queue.Notify(wait.In | abi.POLLRDNORM)
+		p.notifyReaders()
 	}
 }
 
@@ -143,14 +142,14 @@ func (p *Pipe) transfer(dst *Pipe, n int, consume bool) (int, error) {
 		return 0, err
 	}
 	if room {
-		p.queue.Notify(wait.Out | abi.POLLWRNORM)
+		p.notifyWriters()
 	}
 	dst.mu.Lock()
 	for _, s := range slots {
 		dst.ring.push(s)
 	}
 	dst.mu.Unlock()
-	dst.queue.Notify(wait.In | abi.POLLRDNORM)
+	dst.notifyReaders()
 	return done, nil
 }
 
