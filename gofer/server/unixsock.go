@@ -1,0 +1,126 @@
+package server
+
+import (
+	"golang.org/x/sys/unix"
+
+	"lazaret/syscalls/abi"
+)
+
+// maxSockName is the longest name that fits sun_path after "./".
+const maxSockName = 105
+
+// socketType checks the type that a client asks for.
+func socketType(t uint32) (int, error) {
+	switch t {
+	case abi.SOCK_STREAM, abi.SOCK_DGRAM, abi.SOCK_SEQPACKET:
+		return int(t) | unix.SOCK_CLOEXEC, nil
+	}
+	return 0, unix.ESOCKTNOSUPPORT
+}
+
+// xconnect connects to a socket of the host. connect takes a path, so it follows a link
+// that replaces the socket just then; the tree is locked against our own client, and what
+// else changes a shared tree can only lead to sockets within the gofer's own root.
+func (r *request) xconnect() error {
+	num, st := r.d.U32(), r.d.U32()
+	if err := r.done(); err != nil {
+		return err
+	}
+	f, err := r.fid(num)
+	if err != nil {
+		return err
+	}
+	n := f.node
+	if n.id.typ != unix.S_IFSOCK || !n.root.AllowUnix {
+		return unix.ECONNREFUSED
+	}
+	typ, err := socketType(st)
+	if err != nil {
+		return err
+	}
+	p, err := r.s.place(n)
+	if err != nil {
+		return err
+	}
+	defer r.s.leave(p)
+	if p.name == "" {
+		return unix.ECONNREFUSED // removed
+	}
+	if len(p.name) > maxSockName {
+		return unix.ENAMETOOLONG
+	}
+	var sx unix.Statx_t
+	if err := r.s.stat(n, &sx); err != nil {
+		return err
+	}
+	// A full backlog gives EAGAIN instead of making everybody wait.
+	sock, err := unix.Socket(unix.AF_UNIX, typ|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	err = inDir(p.dir, func() error { return unix.Connect(sock, &unix.SockaddrUnix{Name: "./" + p.name}) })
+	if err != nil {
+		closeFDs(sock)
+		return err
+	}
+	r.fd = sock
+	return nil
+}
+
+// xbind makes a socket of the host. bind does not follow links.
+func (r *request) xbind() error {
+	num, newNum := r.d.U32(), r.d.U32()
+	name, err := r.name()
+	if err != nil {
+		return err
+	}
+	st, mode, uid, gid := r.d.U32(), r.d.U32(), r.d.U32(), r.d.U32()
+	if err := r.done(); err != nil {
+		return err
+	}
+	f, err := r.changeDir(num)
+	if err != nil {
+		return err
+	}
+	if !f.node.root.AllowUnix {
+		return unix.EPERM
+	}
+	if len(name) > maxSockName {
+		return unix.ENAMETOOLONG
+	}
+	typ, err := socketType(st)
+	if err != nil {
+		return err
+	}
+	if err := r.s.checkFIDs(newNum); err != nil {
+		return err
+	}
+	dir, err := r.s.hold(f.node)
+	if err != nil {
+		return err
+	}
+	defer r.s.drop(f.node)
+	if r.fd, err = unix.Socket(unix.AF_UNIX, typ|unix.SOCK_NONBLOCK, 0); err != nil {
+		r.fd = -1
+		return err
+	}
+	// A name that starts with '@' would be abstract to x/sys, hence the "./".
+	err = inDir(dir, func() error { return unix.Bind(r.fd, &unix.SockaddrUnix{Name: "./" + name}) })
+	if err != nil {
+		return err
+	}
+	var sx unix.Statx_t
+	if err := own(dir, name, mode, uid, gid, &sx); err != nil {
+		_ = unix.Unlinkat(dir, name, 0)
+		return err
+	}
+	r.s.mu.Lock()
+	n, err := r.s.childLocked(f.node, name, identityOf(&sx))
+	r.s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	a := attrOf(&sx, r.s.attrFlags(n))
+	r.enc.Attr(&a)
+	return r.s.addFIDs([]uint32{newNum}, []*node{n})
+}
