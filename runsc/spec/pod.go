@@ -22,3 +22,13 @@ func SandboxID(s *specs.Spec) string {
 	}
 	return ""
 }
+
+// IsPod says whether the container is a pod's own, whose sandbox others join.
+func IsPod(s *specs.Spec) bool {
+	for _, a := range podAnnotations {
+		if s.Annotations[a.kind] == "sandbox" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,27 @@
+// Package container keeps the containers of a --root directory: their state on disk, their
+// life cycle by the OCI runtime specification, hooks, terminals and control groups.
+//
+// A container is the directory ROOT/ID. It appears complete (made under another name,
+// then renamed) and disappears in one step (renamed away, then removed), so that a runsc
+// killed at any instruction leaves a container that list shows and delete removes, or
+// nothing. state.json in it is replaced atomically and says what to clean up (process ids
+// with start times, cgroup directories) before that is made. Commands that change a
+// container hold flock on its directory; state, list, ps, events, kill and exec do not,
+// because hooks and watchers use them while create or start holds it.
+//
+// The container's process, in state and pid files, is the Sentry for the first container
+// of a sandbox, and a small waiting process of ours (see ProxyMain) for every further
+// container and detached exec: engines watch, wait for and signal a host process.
+//
+// Hooks: prestart, createRuntime and createContainer run when Sentry and Gofer are up and
+// confined and before the container is created in the Sentry, in the runtime's
+// namespaces. Linux difference: a sandbox has no mount namespace that a host program
+// could enter, so createContainer hooks run in the runtime's namespaces too, with the
+// bundle as working directory; mounts that they make are not seen inside. startContainer
+// hooks are run by the Sentry, inside. poststart and poststop run in the runtime's.
+//
+// Key types: Store (a --root), Container, CreateOptions, State. Neighbours: runsc/spec,
+// runsc/cgroup, runsc/control, runsc/sandbox; runsc/cmd is the only user.
+//
+// Lock order: one container's directory lock at a time.
+package container

@@ -1,0 +1,97 @@
+package container
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Proc names a host process for as long as the machine runs: a pid alone may be used
+// again.
+type Proc struct {
+	PID   int    `json:"pid,omitempty"`
+	Start uint64 `json:"start,omitempty"` // clock ticks since boot, field 22 of /proc/PID/stat
+}
+
+// procOf notes a running process.
+func procOf(pid int) Proc {
+	if pid <= 0 {
+		return Proc{}
+	}
+	_, start, err := readStat(pid)
+	if err != nil {
+		// Already gone; a start time of 0 is no process's, so Alive says no.
+		return Proc{PID: pid}
+	}
+	return Proc{PID: pid, Start: start}
+}
+
+// Alive says whether the process still runs. A zombie does not.
+func (p Proc) Alive() bool {
+	if p.PID <= 0 {
+		return false
+	}
+	state, start, err := readStat(p.PID)
+	return err == nil && start == p.Start && state != 'Z' && state != 'X'
+}
+
+// kill sends a signal to exactly this process; one that is gone is no error.
+func (p Proc) kill(sig unix.Signal) error {
+	if p.PID <= 0 {
+		return nil
+	}
+	fd, err := unix.PidfdOpen(p.PID, 0)
+	if err == unix.ESRCH {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("signal process %d: %w", p.PID, err)
+	}
+	defer unix.Close(fd)
+	// Looked at after the pidfd is held: now the number cannot be used again.
+	if !p.Alive() {
+		return nil
+	}
+	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil && err != unix.ESRCH {
+		return fmt.Errorf("signal process %d: %w", p.PID, err)
+	}
+	return nil
+}
+
+// killWait kills and waits for the end.
+func (p Proc) killWait() error {
+	deadline := time.Now().Add(10 * time.Second)
+	for wait := time.Millisecond; p.Alive(); wait = min(2*wait, 50*time.Millisecond) {
+		if err := p.kill(unix.SIGKILL); err != nil {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("process %d does not die", p.PID)
+		}
+		time.Sleep(wait)
+	}
+	return nil
+}
+
+// readStat returns a process's state letter and start time.
+func readStat(pid int) (state byte, start uint64, err error) {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, 0, err
+	}
+	// The name is in parentheses and may hold any character; count fields behind it.
+	i := bytes.LastIndexByte(data, ')')
+	if i < 0 {
+		return 0, 0, fmt.Errorf("malformed stat of process %d", pid)
+	}
+	f := bytes.Fields(data[i+1:])
+	if len(f) < 20 {
+		return 0, 0, fmt.Errorf("malformed stat of process %d", pid)
+	}
+	start, err = strconv.ParseUint(string(f[19]), 10, 64)
+	return f[0][0], start, err
+}

@@ -1,0 +1,87 @@
+package container
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"lazaret/runsc/control"
+)
+
+// ProxyCommand is the hidden command that ProxyMain implements.
+const ProxyCommand = "wait-proxy"
+
+// startProxy starts a process that ends as process pid of a container does (0: its
+// init), and passes signals on. It belongs to whoever reaps our children.
+func startProxy(dir, id string, pid int32) (int, error) {
+	cmd := exec.Command("/proc/self/exe", ProxyCommand, dir, id, strconv.Itoa(int(pid)))
+	cmd.Args[0] = "runsc"
+	// One processor and a small heap: a pod can have dozens of these.
+	cmd.Env = []string{"GOMAXPROCS=1"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return 0, fmt.Errorf("start the process that stands for %s: %w", id, err)
+	}
+	n := cmd.Process.Pid
+	// Reaped here only while we live; afterwards by our reaper.
+	go func() { _ = cmd.Wait() }()
+	return n, nil
+}
+
+// ProxyMain is the hidden command wait-proxy DIR ID PID.
+func ProxyMain(args []string) int {
+	if len(args) != 3 {
+		return 1
+	}
+	pid, err := strconv.ParseInt(args[2], 10, 32)
+	if err != nil {
+		return 1
+	}
+	client := &control.Client{Dir: args[0]}
+	stop := ForwardSignals(client, args[1], int32(pid))
+	defer stop()
+	status, err := client.Wait(context.Background(), &control.WaitArgs{ID: args[1], PID: int32(pid), KillOnHangup: true})
+	if err != nil {
+		// The sandbox died, and the process with it.
+		return 128 + int(unix.SIGKILL)
+	}
+	return status.Code()
+}
+
+// ForwardSignals passes the signals that this process gets on to one in a container.
+func ForwardSignals(client *control.Client, id string, pid int32) (stop func()) {
+	ch := make(chan os.Signal, 64)
+	signal.Notify(ch)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for sig := range ch {
+			n, ok := sig.(syscall.Signal)
+			if !ok || !forwarded(n) {
+				continue
+			}
+			_ = client.Signal(&control.SignalArgs{ID: id, PID: pid, Signal: int(n)})
+		}
+	}()
+	return func() {
+		signal.Stop(ch)
+		close(ch)
+		<-done
+	}
+}
+
+// forwarded says whether a signal is meant for the application: SIGURG is the Go
+// runtime's, SIGCHLD, SIGPIPE and SIGWINCH concern this process.
+func forwarded(sig syscall.Signal) bool {
+	switch sig {
+	case unix.SIGCHLD, unix.SIGURG, unix.SIGPIPE, unix.SIGWINCH, unix.SIGTTIN, unix.SIGTTOU:
+		return false
+	}
+	return true
+}

@@ -1,0 +1,61 @@
+package container
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"lazaret/runsc/sandbox"
+)
+
+// Starter starts the processes of a sandbox. Tests have one of their own.
+type Starter interface {
+	// Start starts a sandbox, which ends with this process until Detach.
+	Start(cfg *sandbox.Config) (Handle, error)
+
+	// StartGofer starts the Gofer of a further container. It returns its pid, the
+	// Sentry's end of its connection and what it serves, for control.CreateArgs.
+	StartGofer(cfg *sandbox.Config) (pid int, conn *os.File, attach json.RawMessage, err error)
+}
+
+// Handle is a started sandbox, as its starter holds it.
+type Handle interface {
+	PIDs() (sentry, gofer int)
+	Detach() error
+	Kill()
+
+	// Wait waits for the Sentry, a child of this process.
+	Wait() (*os.ProcessState, error)
+}
+
+// Processes is the real Starter.
+type Processes struct{}
+
+// Start starts Sentry and Gofer.
+func (Processes) Start(cfg *sandbox.Config) (Handle, error) {
+	sb, err := sandbox.Start(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return realSandbox{sb}, nil
+}
+
+// StartGofer starts a Gofer.
+func (Processes) StartGofer(cfg *sandbox.Config) (int, *os.File, json.RawMessage, error) {
+	list, err := sandbox.AttachList(cfg)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	attach, err := json.Marshal(list)
+	if err != nil {
+		return 0, nil, nil, fmt.Errorf("encode attach list: %w", err)
+	}
+	pid, conn, err := sandbox.StartGofer(cfg)
+	return pid, conn, attach, err
+}
+
+type realSandbox struct{ *sandbox.Sandbox }
+
+func (s realSandbox) PIDs() (sentry, gofer int) { return s.SentryPID, s.GoferPID }
+
+func (s realSandbox) Wait() (*os.ProcessState, error) { return s.Process.Wait() }
