@@ -1,6 +1,8 @@
 package vfs
 
 import (
+	"time"
+
 	"lazaret/sentry/auth"
 	"lazaret/sentry/memfile"
 	"lazaret/sentry/wait"
@@ -15,6 +17,9 @@ type Context struct {
 	Account *memfile.Account // who pays for pages and kernel memory
 	Clock   Clock
 	Sleeper wait.Sleeper // nil: operations that would sleep fail with EAGAIN
+
+	// MountNS is the mount namespace that mount(2) works on. nil: that of the root.
+	MountNS *MountNamespace
 
 	// MaxFileSize is RLIMIT_FSIZE in bytes; ^0 is no limit. A write beyond it fails
 	// with EFBIG and sets XFSZ, for which the system call sends SIGXFSZ.
@@ -32,4 +37,21 @@ type Context struct {
 // Clock tells the time of day, for timestamps.
 type Clock interface {
 	Realtime() abi.Timespec
+}
+
+// Now returns the time of day.
+func (ctx *Context) Now() abi.Timespec {
+	if ctx.Clock == nil {
+		t := time.Now()
+		return abi.Timespec{Sec: t.Unix(), Nsec: int64(t.Nanosecond())}
+	}
+	return ctx.Clock.Realtime()
+}
+
+// mountNS returns the namespace that mount operations work on.
+func (ctx *Context) mountNS() *MountNamespace {
+	if ctx.MountNS != nil {
+		return ctx.MountNS
+	}
+	return ctx.FS.Root().Mount.Namespace()
 }

@@ -1,0 +1,73 @@
+package vfs
+
+import (
+	"sync"
+
+	"lazaret/sentry/auth"
+	"lazaret/syscalls/abi"
+)
+
+// anonInode is the one inode of all files made by NewAnonFile (anon_inodefs).
+type anonInode struct {
+	InodeState
+	super *Super
+}
+
+var anon struct {
+	once  sync.Once
+	inode *anonInode
+	mount *Mount
+}
+
+func anonMount() (*Mount, *anonInode) {
+	anon.once.Do(func() {
+		s := NewSuper("anon_inodefs", abi.ANON_INODE_FS_MAGIC, nil)
+		s.Kernel = true
+		anon.inode = &anonInode{super: s}
+		if s.SetRoot(&Context{}, anon.inode) == nil {
+			anon.mount = KernelMount(s)
+		}
+	})
+	return anon.mount, anon.inode
+}
+
+func (i *anonInode) Attr(*Context, int) (Attr, error) {
+	return Attr{Ino: 1, Mode: 0o600, Nlink: 1, BlkSize: abi.PageSize}, nil
+}
+
+func (i *anonInode) Perms() (uint32, auth.KUID, auth.KGID) { return 0o600, 0, 0 }
+func (i *anonInode) SetAttr(*Context, *SetAttr) error      { return abi.EPERM }
+func (i *anonInode) Open(*Context, *File) (FileOps, error) { return nil, abi.ENXIO }
+func (i *anonInode) Super() *Super                         { return i.super }
+
+// NewAnonFile returns an open file without a place in any tree, such as an eventfd. name
+// is like "[eventfd]" and shows as "anon_inode:[eventfd]". flags are O_* (access mode and
+// status), mode the Mode* bits.
+func NewAnonFile(ctx *Context, name string, ops FileOps, flags, mode uint32) *File {
+	m, inode := anonMount()
+	f, err := NewInodeFile(ctx, m, inode, "anon_inode:"+name, ops, flags, mode)
+	if err != nil { // the inode is ours: it cannot fail
+		return nil
+	}
+	return f
+}
+
+// NewInodeFile returns an open file of inode, which has no place in a tree (pipes,
+// sockets, memfds). m is a KernelMount of the inode's file system; name is what
+// /proc/PID/fd shows unless the inode is a PathNamer.
+func NewInodeFile(ctx *Context, m *Mount, inode Inode, name string, ops FileOps, flags, mode uint32) (*File, error) {
+	d := &Dentry{super: m.super, id: lastDentry.Add(1)}
+	d.self = dnode{d: d, name: name}
+	d.node.Store(&d.self)
+	if err := d.instantiate(ctx, inode); err != nil {
+		return nil, err
+	}
+	p := Path{m, d}
+	if !p.TryIncRef() {
+		return nil, abi.ENOENT
+	}
+	f := &File{Path: p, Inode: inode, Ops: ops, Mode: mode, Creds: ctx.Creds}
+	f.refs.Store(1)
+	f.flags.Store(flags &^ abi.O_CLOEXEC)
+	return f, nil
+}

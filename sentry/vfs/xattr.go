@@ -1,0 +1,201 @@
+package vfs
+
+import (
+	"strings"
+
+	"lazaret/syscalls/abi"
+)
+
+const (
+	xattrNameMax = 255
+	xattrSizeMax = 65536
+	xattrCaps    = "security.capability"
+)
+
+// xattrPermission checks access to an attribute by its name space (xattr(7)).
+func xattrPermission(ctx *Context, p Path, name string, mask uint32) error {
+	if mask&MayWrite != 0 {
+		if err := mayWriteMount(p); err != nil {
+			return err
+		}
+	}
+	d := p.Dentry
+	switch {
+	case strings.HasPrefix(name, "security."), strings.HasPrefix(name, "system."):
+		return nil
+	case strings.HasPrefix(name, "trusted."):
+		if ctx.Creds.Effective.Has(abi.CAP_SYS_ADMIN) && ctx.Creds.UserNS.Parent == nil {
+			return nil
+		}
+		if mask&MayWrite != 0 {
+			return abi.EPERM
+		}
+		return abi.ENODATA
+	case strings.HasPrefix(name, "user."):
+		if d.typ != abi.S_IFREG && d.typ != abi.S_IFDIR {
+			if mask&MayWrite != 0 {
+				return abi.EPERM
+			}
+			return abi.ENODATA
+		}
+		mode, uid, _, err := perms(ctx, d.inode)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && mode&abi.S_ISVTX != 0 && mask&MayWrite != 0 && !ownerOrCapable(ctx.Creds, uid) {
+			return abi.EPERM
+		}
+	}
+	return inodePermission(ctx, d, mask)
+}
+
+// xattrOf checks the name and finds the inode's attributes.
+func xattrOf(p Path, name string) (Xattrs, error) {
+	if name == "" || len(name) > xattrNameMax {
+		return nil, abi.ERANGE
+	}
+	x, ok := p.Inode().(Xattrs)
+	if !ok {
+		return nil, abi.EOPNOTSUPP
+	}
+	i := strings.IndexByte(name, '.')
+	if i < 0 {
+		return nil, abi.EOPNOTSUPP
+	}
+	switch name[:i] {
+	case "user", "trusted", "security":
+		if i+1 == len(name) {
+			return nil, abi.EINVAL
+		}
+		return x, nil
+	}
+	return nil, abi.EOPNOTSUPP
+}
+
+// GetXattr is getxattr(2) without the size rules.
+func GetXattr(ctx *Context, p Path, name string) ([]byte, error) {
+	x, err := xattrOf(p, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := xattrPermission(ctx, p, name, MayRead); err != nil {
+		return nil, err
+	}
+	return x.GetXattr(ctx, name)
+}
+
+// SetXattr is setxattr(2).
+func SetXattr(ctx *Context, p Path, name string, value []byte, flags int) error {
+	if flags&^(abi.XATTR_CREATE|abi.XATTR_REPLACE) != 0 {
+		return abi.EINVAL
+	}
+	if len(value) > xattrSizeMax {
+		return abi.E2BIG
+	}
+	if err := mayWriteMount(p); err != nil {
+		return err
+	}
+	x, err := xattrOf(p, name)
+	if err != nil {
+		return err
+	}
+	if err := xattrMayWrite(ctx, p, name, value); err != nil {
+		return err
+	}
+	st := p.Dentry.state
+	st.mu.Lock()
+	err = x.SetXattr(ctx, name, value, flags)
+	st.mu.Unlock()
+	if err == nil {
+		notifyInode(p.Dentry, inAttrib)
+	}
+	return err
+}
+
+// RemoveXattr is removexattr(2).
+func RemoveXattr(ctx *Context, p Path, name string) error {
+	if err := mayWriteMount(p); err != nil {
+		return err
+	}
+	x, err := xattrOf(p, name)
+	if err != nil {
+		return err
+	}
+	if err := xattrMayWrite(ctx, p, name, nil); err != nil {
+		return err
+	}
+	st := p.Dentry.state
+	st.mu.Lock()
+	err = x.RemoveXattr(ctx, name)
+	st.mu.Unlock()
+	if err == nil {
+		notifyInode(p.Dentry, inAttrib)
+	}
+	return err
+}
+
+// xattrMayWrite adds the security module's rules to xattrPermission: file capabilities
+// need CAP_SETFCAP, other security attributes CAP_SYS_ADMIN.
+func xattrMayWrite(ctx *Context, p Path, name string, value []byte) error {
+	if err := xattrPermission(ctx, p, name, MayWrite); err != nil {
+		return err
+	}
+	if !strings.HasPrefix(name, "security.") {
+		return nil
+	}
+	if name == xattrCaps {
+		_, uid, gid, err := perms(ctx, p.Inode())
+		if err != nil {
+			return err
+		}
+		if value != nil && len(value) != 20 && len(value) != 24 {
+			return abi.EINVAL
+		}
+		if !capOver(ctx.Creds, abi.CAP_SETFCAP, uid, gid) {
+			return abi.EPERM
+		}
+		return nil
+	}
+	if !ctx.Creds.Effective.Has(abi.CAP_SYS_ADMIN) || ctx.Creds.UserNS.Parent != nil {
+		return abi.EPERM
+	}
+	return nil
+}
+
+// ListXattr is listxattr(2): names that the caller may not see are left out.
+func ListXattr(ctx *Context, p Path) ([]string, error) {
+	x, ok := p.Inode().(Xattrs)
+	if !ok {
+		return nil, nil
+	}
+	names, err := x.ListXattr(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if ctx.Creds.Effective.Has(abi.CAP_SYS_ADMIN) && ctx.Creds.UserNS.Parent == nil {
+		return names, nil
+	}
+	var seen []string
+	for _, n := range names {
+		if !strings.HasPrefix(n, "trusted.") {
+			seen = append(seen, n)
+		}
+	}
+	return seen, nil
+}
+
+// dropFileCaps removes file capabilities from a file that changed owner.
+// Preconditions: the inode is locked.
+func dropFileCaps(ctx *Context, d *Dentry) error {
+	if d.typ != abi.S_IFREG {
+		return nil
+	}
+	if x, ok := d.inode.(Xattrs); ok {
+		switch err := x.RemoveXattr(ctx, xattrCaps); err {
+		case nil, abi.ENODATA, abi.EOPNOTSUPP:
+		default:
+			return err
+		}
+	}
+	return nil
+}
