@@ -29,13 +29,13 @@ type Kind uint8
 
 // Kinds of argument.
 const (
-	Int    Kind = iota // signed decimal
-	Hex                // flags, addresses, sizes
-	FD                 // file descriptor; AT_FDCWD by name
-	Path               // string in application memory
-	Buf                // pointer to data
-	Sig                // signal number
-	Octal              // mode
+	Int   Kind = iota // signed decimal
+	Hex               // flags, addresses, sizes
+	FD                // file descriptor; AT_FDCWD by name
+	Path              // string in application memory
+	Buf               // pointer to data
+	Sig               // signal number
+	Octal             // mode
 )
 
 // Row describes one system call.

@@ -1,0 +1,241 @@
+package syscalls
+
+import (
+	"lazaret/sentry/fs/pipe"
+	"lazaret/sentry/kernel"
+	"lazaret/sentry/vfs"
+	"lazaret/syscalls/abi"
+)
+
+var fdRows = []Row{
+	full(abi.SYS_DUP, "dup", Dup, FD),
+	full(abi.SYS_DUP3, "dup3", Dup3, FD, FD, Hex),
+	partial(abi.SYS_FCNTL, "fcntl", Fcntl, "leases and directory notification (F_SETLEASE, F_NOTIFY) are refused", FD, Int, Hex),
+	full(abi.SYS_IOCTL, "ioctl", Ioctl, FD, Hex, Hex),
+	full(abi.SYS_FLOCK, "flock", Flock, FD, Hex),
+}
+
+// Dup is dup(2).
+func Dup(t *kernel.Task, a *abi.Args) (uint64, error) {
+	f, err := getFile(t, a.Int(0))
+	if err != nil {
+		return 0, err
+	}
+	return install(t, f, false)
+}
+
+// Dup3 is dup3(2).
+func Dup3(t *kernel.Task, a *abi.Args) (uint64, error) {
+	if a.Uint(2)&^abi.O_CLOEXEC != 0 || a.Int(0) == a.Int(1) {
+		return 0, abi.EINVAL
+	}
+	return dupTo(t, a.Int(0), a.Int(1), a.Uint(2)&abi.O_CLOEXEC != 0)
+}
+
+func dupTo(t *kernel.Task, from, to int32, cloexec bool) (uint64, error) {
+	f, err := getFile(t, from)
+	if err != nil {
+		return 0, err
+	}
+	if err := t.Files().AllocAt(t.Ctx(), to, f, cloexec, nofile(t)); err != nil {
+		f.DecRef()
+		return 0, err
+	}
+	return uint64(to), nil
+}
+
+// Fcntl is fcntl(2).
+func Fcntl(t *kernel.Task, a *abi.Args) (uint64, error) {
+	f, err := getFile(t, a.Int(0))
+	if err != nil {
+		return 0, err
+	}
+	defer f.DecRef()
+	fd, cmd, arg := a.Int(0), a.Int(1), a.Size(2)
+	switch cmd {
+	case abi.F_DUPFD, abi.F_DUPFD_CLOEXEC:
+		f.IncRef()
+		n, err := t.Files().Alloc(int32(min(arg, 1<<31-1)), f, cmd == abi.F_DUPFD_CLOEXEC, nofile(t))
+		if err != nil {
+			f.DecRef()
+			return 0, err
+		}
+		return uint64(n), nil
+	case abi.F_GETFD:
+		on, err := t.Files().Cloexec(fd)
+		if on {
+			return abi.FD_CLOEXEC, err
+		}
+		return 0, err
+	case abi.F_SETFD:
+		return done0(t.Files().SetCloexec(fd, arg&abi.FD_CLOEXEC != 0))
+	case abi.F_GETFL:
+		return uint64(f.Flags()), nil
+	}
+	if f.Mode&vfs.ModePath != 0 {
+		return 0, abi.EBADF
+	}
+	return fcntlIO(t, f, cmd, arg)
+}
+
+// fcntlIO does the requests that O_PATH files refuse.
+func fcntlIO(t *kernel.Task, f *vfs.File, cmd int32, arg uint64) (uint64, error) {
+	switch cmd {
+	case abi.F_SETFL:
+		return done0(f.SetStatusFlags(t.Ctx(), uint32(arg)))
+	case abi.F_GETLK, abi.F_SETLK, abi.F_SETLKW, abi.F_OFD_GETLK, abi.F_OFD_SETLK, abi.F_OFD_SETLKW:
+		return done0(recordLock(t, f, cmd, abi.Addr(arg)))
+	case abi.F_GETOWN, abi.F_SETOWN, abi.F_GETOWN_EX, abi.F_SETOWN_EX, abi.F_GETSIG, abi.F_SETSIG:
+		return fcntlOwner(t, f, cmd, arg)
+	case abi.F_GETPIPE_SZ:
+		n, err := pipe.Capacity(f)
+		return uint64(n), err
+	case abi.F_SETPIPE_SZ:
+		n, err := pipe.SetCapacity(t.Ctx(), f, uint32(arg))
+		return uint64(n), err
+	case abi.F_GET_SEALS:
+		s, err := vfs.Seals(f)
+		return uint64(s), err
+	case abi.F_ADD_SEALS:
+		return done0(vfs.AddSeals(f, uint32(arg)))
+	case abi.F_GETLEASE:
+		return abi.F_UNLCK, nil
+	case abi.F_SETLEASE:
+		if arg == abi.F_UNLCK {
+			return 0, abi.EAGAIN
+		}
+		return 0, abi.EINVAL
+	case abi.F_GET_RW_HINT, abi.F_GET_FILE_RW_HINT:
+		var none uint64
+		return done0(copyOut(t, abi.Addr(arg), &none))
+	case abi.F_SET_RW_HINT, abi.F_SET_FILE_RW_HINT:
+		return 0, nil
+	}
+	return 0, abi.EINVAL
+}
+
+// flock is struct flock of 64-bit architectures.
+type flock struct {
+	Type, Whence int16
+	_            int32
+	Start, Len   int64
+	PID          int32
+	_            int32
+}
+
+func recordLock(t *kernel.Task, f *vfs.File, cmd int32, addr abi.Addr) error {
+	l, err := copyIn[flock](t, addr)
+	if err != nil {
+		return err
+	}
+	ofd := cmd == abi.F_OFD_GETLK || cmd == abi.F_OFD_SETLK || cmd == abi.F_OFD_SETLKW
+	if ofd && l.PID != 0 {
+		return abi.EINVAL
+	}
+	req := vfs.RecordLock{Type: l.Type, Whence: l.Whence, Start: l.Start, Len: l.Len, OFD: ofd}
+	switch cmd {
+	case abi.F_GETLK, abi.F_OFD_GETLK:
+		got, err := vfs.GetRecordLock(t.Ctx(), f, t.Files(), &req)
+		if err != nil {
+			return err
+		}
+		if got.Type == abi.F_UNLCK {
+			l.Type = abi.F_UNLCK
+		} else {
+			l = flock{Type: got.Type, Whence: abi.SEEK_SET, Start: got.Start, Len: got.Len, PID: got.PID}
+		}
+		return copyOut(t, addr, &l)
+	case abi.F_SETLKW, abi.F_OFD_SETLKW:
+		return vfs.SetRecordLock(t.Ctx(), f, t.Files(), &req, vfs.LockWait)
+	default:
+		return vfs.SetRecordLock(t.Ctx(), f, t.Files(), &req, vfs.LockNoWait)
+	}
+}
+
+// ownerEx is struct f_owner_ex.
+type ownerEx struct{ Type, PID int32 }
+
+func fcntlOwner(t *kernel.Task, f *vfs.File, cmd int32, arg uint64) (uint64, error) {
+	o := f.Owner()
+	switch cmd {
+	case abi.F_GETSIG:
+		return uint64(o.Signal), nil
+	case abi.F_SETSIG:
+		if arg > abi.NSIG {
+			return 0, abi.EINVAL
+		}
+		o.Signal = int32(arg)
+		f.SetOwner(o)
+		return 0, nil
+	case abi.F_GETOWN:
+		if o.Type == abi.F_OWNER_PGRP {
+			return uint64(-int64(o.PID)), nil
+		}
+		return uint64(o.PID), nil
+	case abi.F_GETOWN_EX:
+		ex := ownerEx{o.Type, o.PID}
+		return done0(copyOut(t, abi.Addr(arg), &ex))
+	case abi.F_SETOWN_EX:
+		ex, err := copyIn[ownerEx](t, abi.Addr(arg))
+		if err != nil {
+			return 0, err
+		}
+		if ex.Type != abi.F_OWNER_TID && ex.Type != abi.F_OWNER_PID && ex.Type != abi.F_OWNER_PGRP {
+			return 0, abi.EINVAL
+		}
+		return done0(setOwner(t, f, o, ex))
+	default: // F_SETOWN
+		ex := ownerEx{abi.F_OWNER_PID, int32(arg)}
+		if ex.PID == -1<<31 {
+			return 0, abi.EINVAL
+		}
+		if ex.PID < 0 {
+			ex = ownerEx{abi.F_OWNER_PGRP, -ex.PID}
+		}
+		return done0(setOwner(t, f, o, ex))
+	}
+}
+
+func setOwner(t *kernel.Task, f *vfs.File, o vfs.FileOwner, ex ownerEx) error {
+	if ex.PID < 0 {
+		return abi.ESRCH
+	}
+	c := t.Creds()
+	o.Type, o.PID, o.UID, o.EUID = ex.Type, ex.PID, c.RUID, c.EUID
+	f.SetOwner(o)
+	return nil
+}
+
+// Ioctl is ioctl(2): first the requests that every file knows.
+func Ioctl(t *kernel.Task, a *abi.Args) (uint64, error) {
+	f, err := getIOFile(t, a.Int(0))
+	if err != nil {
+		return 0, err
+	}
+	defer f.DecRef()
+	cmd, arg := a.Uint(1), a.Size(2)
+	switch cmd {
+	case abi.FIOCLEX:
+		return done0(t.Files().SetCloexec(a.Int(0), true))
+	case abi.FIONCLEX:
+		return done0(t.Files().SetCloexec(a.Int(0), false))
+	case abi.FIONBIO:
+		on, err := copyIn[int32](t, abi.Addr(arg))
+		if err != nil {
+			return 0, err
+		}
+		f.SetNonBlocking(on != 0)
+		return 0, nil
+	}
+	return f.Ioctl(t.Ctx(), cmd, arg, t.MM())
+}
+
+// Flock is flock(2).
+func Flock(t *kernel.Task, a *abi.Args) (uint64, error) {
+	f, err := getIOFile(t, a.Int(0))
+	if err != nil {
+		return 0, err
+	}
+	defer f.DecRef()
+	return done0(vfs.Flock(t.Ctx(), f, int(a.Int(1))))
+}

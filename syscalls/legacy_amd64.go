@@ -1,0 +1,85 @@
+package syscalls
+
+import (
+	"encoding/binary"
+
+	"lazaret/sentry/kernel"
+	"lazaret/sentry/vfs"
+	"lazaret/syscalls/abi"
+)
+
+// legacyRows are the calls that only amd64 has: older forms of others.
+var legacyRows = []Row{
+	full(abi.SYS_OPEN, "open", func(t *kernel.Task, a *abi.Args) (uint64, error) {
+		return openAt(t, abi.AT_FDCWD, a.Addr(0), vfs.OpenHow{Flags: a.Uint(1), Mode: a.Uint(2)})
+	}, Path, Hex, Octal),
+	full(abi.SYS_CREAT, "creat", func(t *kernel.Task, a *abi.Args) (uint64, error) {
+		return openAt(t, abi.AT_FDCWD, a.Addr(0), vfs.OpenHow{Flags: abi.O_CREAT | abi.O_WRONLY | abi.O_TRUNC, Mode: a.Uint(1)})
+	}, Path, Octal),
+	full(abi.SYS_STAT, "stat", func(t *kernel.Task, a *abi.Args) (uint64, error) {
+		return done0(statAt(t, abi.AT_FDCWD, a.Addr(0), a.Addr(1), 0))
+	}, Path, Buf),
+	full(abi.SYS_LSTAT, "lstat", func(t *kernel.Task, a *abi.Args) (uint64, error) {
+		return done0(statAt(t, abi.AT_FDCWD, a.Addr(0), a.Addr(1), abi.AT_SYMLINK_NOFOLLOW))
+	}, Path, Buf),
+	full(abi.SYS_MKDIR, "mkdir", func(t *kernel.Task, a *abi.Args) (uint64, error) {
+		return done0(mkdirAt(t, abi.AT_FDCWD, a.Addr(0), a.Uint(1)))
+	}, Path, Octal),
+	full(abi.SYS_MKNOD, "mknod", func(t *kernel.Task, a *abi.Args) (uint64, error) {
+		return done0(mknodAt(t, abi.AT_FDCWD, a.Addr(0), a.Uint(1), a.Uint(2)))
+	}, Path, Octal, Hex),
+	full(abi.SYS_SYMLINK, "symlink", func(t *kernel.Task, a *abi.Args) (uint64, error) {
+		return done0(symlinkAt(t, a.Addr(0), abi.AT_FDCWD, a.Addr(1)))
+	}, Path, Path),
+	full(abi.SYS_LINK, "link", func(t *kernel.Task, a *abi.Args) (uint64, error) {
+		return done0(linkAt(t, abi.AT_FDCWD, a.Addr(0), abi.AT_FDCWD, a.Addr(1), 0))
+	}, Path, Path),
+	full(abi.SYS_UNLINK, "unlink", func(t *kernel.Task, a *abi.Args) (uint64, error) {
+		return done0(unlinkAt(t, abi.AT_FDCWD, a.Addr(0), 0))
+	}, Path),
+	full(abi.SYS_RMDIR, "rmdir", func(t *kernel.Task, a *abi.Args) (uint64, error) {
+		return done0(unlinkAt(t, abi.AT_FDCWD, a.Addr(0), abi.AT_REMOVEDIR))
+	}, Path),
+	full(abi.SYS_RENAME, "rename", func(t *kernel.Task, a *abi.Args) (uint64, error) {
+		return done0(renameAt(t, abi.AT_FDCWD, a.Addr(0), abi.AT_FDCWD, a.Addr(1), 0))
+	}, Path, Path),
+	full(abi.SYS_RENAMEAT, "renameat", func(t *kernel.Task, a *abi.Args) (uint64, error) {
+		return done0(renameAt(t, a.Int(0), a.Addr(1), a.Int(2), a.Addr(3), 0))
+	}, FD, Path, FD, Path),
+	full(abi.SYS_READLINK, "readlink", func(t *kernel.Task, a *abi.Args) (uint64, error) {
+		return readlinkAt(t, abi.AT_FDCWD, a.Addr(0), a.Addr(1), a.Int(2))
+	}, Path, Buf, Hex),
+	full(abi.SYS_DUP2, "dup2", Dup2, FD, FD),
+	full(abi.SYS_GETDENTS, "getdents", Getdents, FD, Buf, Hex),
+}
+
+// Dup2 is dup2(2).
+func Dup2(t *kernel.Task, a *abi.Args) (uint64, error) {
+	if a.Int(0) == a.Int(1) {
+		f, err := getFile(t, a.Int(0))
+		if err != nil {
+			return 0, err
+		}
+		f.DecRef()
+		return uint64(a.Int(1)), nil
+	}
+	return dupTo(t, a.Int(0), a.Int(1), false)
+}
+
+// Getdents is the older getdents(2), whose type byte is at the end.
+func Getdents(t *kernel.Task, a *abi.Args) (uint64, error) {
+	return getdents(t, a, func(out []byte, d *vfs.Dirent, room int) []byte {
+		n := (18 + len(d.Name) + 2 + 7) &^ 7
+		if n > room {
+			return nil
+		}
+		end := len(out) + n
+		out = binary.LittleEndian.AppendUint64(out, d.Ino)
+		out = binary.LittleEndian.AppendUint64(out, uint64(d.Next))
+		out = binary.LittleEndian.AppendUint16(out, uint16(n))
+		out = append(out, d.Name...)
+		out = append(out, make([]byte, end-len(out))...)
+		out[end-1] = d.Type
+		return out
+	})
+}
