@@ -23,6 +23,7 @@ type addressSpace struct {
 
 	leaderMu  sync.Mutex // held while the leader is traced
 	leaderCPU int        // where it was last pinned, -1 when unknown
+	armed     bool       // it has been seen at rest, so it dies with the Sentry
 
 	mu       sync.Mutex
 	threads  map[int32]*stubThread // by thread id
@@ -211,7 +212,7 @@ func (a *addressSpace) injectLeader(c *hostCall) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return ret, layToRest(a.pid)
+	return ret, a.layLeaderLocked()
 }
 
 // wakeLeaderLocked makes the calling thread the leader's tracer, on the same processor.
@@ -225,7 +226,24 @@ func (a *addressSpace) wakeLeaderLocked() error {
 	if cpu := currentCPU(); cpu != a.leaderCPU && a.p.place.pin(a.pid, cpu) {
 		a.leaderCPU = cpu
 	}
-	return seizeAtRest(a.pid)
+	if err := seizeAtRest(a.pid); err != nil || a.armed {
+		return err
+	}
+	var regs hostRegs
+	if e := getRegs(a.pid, &regs); e != 0 {
+		return e
+	}
+	a.armed = isAtRest(&regs)
+	return nil
+}
+
+// layLeaderLocked undoes wakeLeaderLocked. A new leader may have been stopped before it
+// bound its life to the Sentry's; then it has to begin again.
+func (a *addressSpace) layLeaderLocked() error {
+	if !a.armed {
+		return layToRest(a.pid, entryArm, uint64(a.p.parent))
+	}
+	return layToRest(a.pid, entryRest, 0)
 }
 
 // threadOf returns the stub thread of this address space that a thread of ours traces.
@@ -246,7 +264,7 @@ func (a *addressSpace) newThread(c *context) (*stubThread, error) {
 	if err != nil {
 		return nil, toErrno(err)
 	}
-	if err := layToRest(a.pid); err != nil {
+	if err := a.layLeaderLocked(); err != nil {
 		return nil, toErrno(err)
 	}
 	if tid < 0 {

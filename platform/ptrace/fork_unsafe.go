@@ -16,23 +16,21 @@ import (
 // stub_amd64.s knows the offsets.
 type forkParams struct {
 	pid        int64           // out: the template
-	oldMask    uint64          // scratch
+	_          uint64          // scratch: the caller's signal mask
 	filter     *unix.SockFprog // its seccomp filter
 	allSignals uint64
-	parent     int64  // the Sentry's process
-	helper     int64  // out: the process in between, or a negated errno
-	ignore     [4]int // sigaction: SIG_IGN
-	noCore     [2]uint64
+	parent     int64     // the Sentry's process
+	helper     int64     // out: the process in between, or a negated errno
+	ignore     [4]int    // sigaction: SIG_IGN
+	_          [2]uint64 // rlimit: no core dumps
 	codeLen    int64
 	capHeader  unix.CapUserHeader
-	capData    [2]unix.CapUserData
+	_          [2]unix.CapUserData // none
 	name       [16]byte
-	noSignals  uint64
+	_          uint64 // signal mask: none blocked
 }
 
 func forkTemplate(p *forkParams)
-
-func stubCodeAddr() uintptr
 
 // startTemplate clones the first stub from the Sentry and returns its process id. The
 // caller is locked to its thread; when that thread ends, every stub dies.

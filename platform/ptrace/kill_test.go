@@ -137,7 +137,7 @@ func victim() {
 			os.Exit(1)
 		}
 		if c, err := as.Fork(); err == nil {
-			defer c.Release()
+			c.Release()
 		}
 		as.Release()
 	}

@@ -16,6 +16,7 @@ const (
 	entryCall  = stubBase + 0x00
 	entryFork  = stubBase + 0x40
 	entryRest  = stubBase + 0x80
+	entryArm   = stubBase + 0x100
 	entrySize  = 0x40
 	stubCodeSz = 0x180 // at least the length of stubCode
 

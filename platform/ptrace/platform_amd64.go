@@ -101,7 +101,7 @@ func (p *ptracePlatform) settleTemplate() error {
 		if e := getRegs(pid, &regs); e != 0 {
 			return templateFailed(e)
 		}
-		if regs.Rip >= entryRest && regs.Rip < entryRest+entrySize {
+		if isAtRest(&regs) {
 			break
 		}
 		if e := resume(pid); e != 0 {
@@ -118,7 +118,7 @@ func (p *ptracePlatform) settleTemplate() error {
 	if err := checkSysemu(pid); err != nil {
 		return err
 	}
-	return layToRest(pid)
+	return layToRest(pid, entryRest, 0)
 }
 
 // seizeTemplate attaches to the template, which may have to make itself traceable first.

@@ -194,3 +194,22 @@ func BenchmarkNewThread(b *testing.B) {
 		c.Release()
 	}
 }
+
+// BenchmarkSyscallPair runs two busy contexts, one for each processor of a small machine.
+func BenchmarkSyscallPair(b *testing.B) {
+	g := newGuest(b, syscallLoop)
+	err := parallel(2, func(int) error {
+		c := shared.NewContext()
+		defer c.Release()
+		regs := g.regs
+		for range b.N {
+			if _, err := c.Switch(g.as, &regs); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+}

@@ -33,7 +33,7 @@
 // so that no handler runs in A or B.
 TEXT ·forkTemplate(SB), NOSPLIT|NOFRAME, $0-8
 	MOVQ	p+0(FP), R12
-	// rt_sigprocmask(SIG_SETMASK, &p.allSignals, &p.oldMask, 8)
+	// rt_sigprocmask(SIG_SETMASK, &p.allSignals, &oldMask, 8)
 	MOVL	$2, DI
 	LEAQ	24(R12), SI
 	LEAQ	8(R12), DX
@@ -51,7 +51,7 @@ TEXT ·forkTemplate(SB), NOSPLIT|NOFRAME, $0-8
 	TESTQ	AX, AX
 	JZ	intermediate
 	MOVQ	AX, 40(R12)
-	// rt_sigprocmask(SIG_SETMASK, &p.oldMask, nil, 8)
+	// rt_sigprocmask(SIG_SETMASK, &oldMask, nil, 8)
 	MOVL	$2, DI
 	LEAQ	8(R12), SI
 	XORL	DX, DX
@@ -100,7 +100,7 @@ ignore:
 	SYSCALL
 	TESTQ	AX, AX
 	JNZ	fail
-	// capset(&p.capHeader, &p.capData): none
+	// capset(&p.capHeader, &none): none
 	MOVL	$102, BX
 	LEAQ	104(R12), DI
 	LEAQ	112(R12), SI
@@ -110,7 +110,7 @@ ignore:
 	JNZ	fail
 	MOVL	$SYS_setsid, AX
 	SYSCALL
-	// setrlimit(RLIMIT_CORE, &p.noCore)
+	// setrlimit(RLIMIT_CORE, &noCore)
 	MOVL	$103, BX
 	MOVL	$4, DI
 	LEAQ	80(R12), SI
@@ -161,7 +161,7 @@ ignore:
 	SYSCALL
 	TESTQ	AX, AX
 	JNZ	fail
-	// rt_sigprocmask(SIG_SETMASK, &p.noSignals, nil, 8)
+	// rt_sigprocmask(SIG_SETMASK, &none, nil, 8)
 	MOVL	$2, DI
 	LEAQ	152(R12), SI
 	XORL	DX, DX
@@ -219,6 +219,8 @@ rest:
 	TESTQ	AX, AX
 	JNZ	stop
 	XORL	BX, BX
+	PCALIGN	$64
+	// 0x100 entryArm, where a new process begins.
 child:
 	// prctl(PR_SET_PDEATHSIG, SIGKILL); then the parent must still be R15 (0: in
 	// another pid namespace), or it died before the call.
@@ -229,6 +231,7 @@ child:
 	XORL	R8, R8
 	MOVL	$SYS_prctl, AX
 	SYSCALL
+	MFENCE
 	MOVL	$SYS_getppid, AX
 	SYSCALL
 	CMPQ	AX, R15
@@ -241,10 +244,4 @@ stop:
 	SYSCALL
 	BYTE	$0xCC // int3
 	PCALIGN	$64
-	RET
-
-// func stubCodeAddr() uintptr
-TEXT ·stubCodeAddr(SB), NOSPLIT, $0-8
-	LEAQ	·stubCode(SB), AX
-	MOVQ	AX, ret+0(FP)
 	RET

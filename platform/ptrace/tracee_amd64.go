@@ -100,10 +100,10 @@ func seizeAtRest(pid int32) error {
 	return nil
 }
 
-// layToRest undoes seizeAtRest.
-func layToRest(pid int32) error {
+// layToRest undoes seizeAtRest. The stub continues at entry: entryRest or entryArm.
+func layToRest(pid int32, entry, parent uint64) error {
 	regs := hostRegs{
-		Rip: entryRest, OrigRax: ^uint64(0), Cs: userCS, Ss: userSS, Eflags: eflagsFixed,
+		Rip: entry, R15: parent, OrigRax: ^uint64(0), Cs: userCS, Ss: userSS, Eflags: eflagsFixed,
 	}
 	if e := setRegs(pid, &regs); e != 0 {
 		return e
@@ -112,4 +112,9 @@ func layToRest(pid int32) error {
 		return e
 	}
 	return nil
+}
+
+// isAtRest says whether a stub's leader was stopped in its final sleep.
+func isAtRest(regs *hostRegs) bool {
+	return regs.Rip >= entryRest && regs.Rip < entryRest+entrySize
 }
