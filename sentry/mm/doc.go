@@ -1,0 +1,30 @@
+// Package mm is the memory of applications: address spaces made of VMAs, the pages in
+// them, faults, copy-on-write, and the Sentry's own access to application memory.
+//
+// MM is one address space; tasks share it (IncUsers) or get a copy (Fork). A vma is a
+// range with one set of permissions and one source (private anonymous memory, or a
+// memfile.Mappable). The page table says for each page of the address space whether it
+// is a page of the memory file (with a reference), a page of a host file, or nothing
+// yet, and whether the platform's AddressSpace has it.
+//
+// Few, big host mappings: a call into the platform costs more than a host page fault.
+// Small mappings get their memory at mmap time in one piece; larger ones at the first
+// fault, 64 KiB and then twice as much each time as the pages next to it are in use.
+// What is allocated is charged. Private file pages are mapped from the host file itself
+// until they are written.
+//
+// Invariants: a page that is in the AddressSpace has there exactly the permissions that
+// asProt says. A page is unmapped from the AddressSpace before its reference is dropped.
+// A page without the COW bit in a private vma is referred to by this MM and by pins only.
+//
+// Neighbours: platform (AddressSpace), memfile (pages, Mappable, Account), uio.
+//
+// Lock order (outer first): MM.mu, leaf.mu (one at a time), then the Mappable's locks
+// (Extent, AddMapping, RemoveMapping, Sync are called with MM.mu held and may not call
+// back), memfile's, the platform's. A Mappable calls MM.Invalidate with none of its
+// locks held. FileRefs are released with no lock held. Two MMs are locked only by Fork,
+// where nobody else knows the second.
+//
+// The kernel's use: a fault event goes to HandleFault; nil means run again, *Fault is a
+// signal for the thread, abi.ENOMEM means that the container is out of memory.
+package mm
