@@ -106,16 +106,18 @@ func (r *request) walk() error {
 		return err
 	}
 	nodes, err := r.s.resolve(f.node, names[:n], nil)
-	if err != nil && len(nodes) == 0 {
+	if err == nil && len(nodes) < n {
+		err = unix.ENOTDIR
+	}
+	if err != nil {
+		// The protocol answers a partial walk with fewer qids; p9's client takes that for
+		// success and Linux's for ENOENT, so all get the error itself.
+		r.s.putNodes(nodes)
 		return err
 	}
-	r.enc.U16(uint16(len(nodes)))
+	r.enc.U16(uint16(n))
 	for _, c := range nodes {
 		r.qid(c.id)
-	}
-	if len(nodes) < n {
-		r.s.putNodes(nodes)
-		return nil
 	}
 	last := f.node
 	r.s.mu.Lock()
