@@ -1,6 +1,9 @@
 package mm
 
-import "lazaret/syscalls/abi"
+import (
+	"lazaret/platform"
+	"lazaret/syscalls/abi"
+)
 
 // Ranges are the places that /proc and prctl(PR_SET_MM) know: code, data, stack start,
 // arguments, environment, and the auxiliary vector as bytes.
@@ -22,4 +25,150 @@ func (m *MM) Ranges() Ranges {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.ranges
+}
+
+// Stats are sizes for /proc/PID/status, statm and stat, in bytes.
+type Stats struct {
+	VmSize, VmPeak, VmLck, VmData, VmStk, VmExe, VmLib uint64
+	VmRSS, VmHWM, RssAnon, RssFile, RssShmem           uint64
+	VmPTE                                              uint64
+	BrkStart, Brk                                      abi.Addr
+	Mappings                                           int
+}
+
+// Stats returns the sizes.
+func (m *MM) Stats() Stats {
+	const shift = abi.PageShift
+	size := func(n int64) uint64 { return uint64(max(n, 0)) << shift }
+	s := Stats{
+		VmRSS: size(m.rss.total()), VmHWM: size(m.rss.peak.Load()),
+		RssAnon: size(m.rss.anon.Load()), RssFile: size(m.rss.file.Load()),
+		RssShmem: size(m.rss.shmem.Load()),
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	s.VmSize, s.VmPeak, s.VmLck, s.VmData = m.total, m.totalPeak, m.locked, m.data
+	s.BrkStart, s.Brk, s.Mappings = m.brkStart, m.brk, len(m.vmas)
+	for _, v := range m.vmas {
+		switch {
+		case v.flags&vmGrowsDown != 0:
+			s.VmStk += v.Len()
+		case v.prot&(platform.Write|platform.Exec) == platform.Exec && !v.shared():
+			if v.Overlaps(m.ranges.Code) {
+				s.VmExe += v.Len()
+			} else {
+				s.VmLib += v.Len()
+			}
+		}
+	}
+	for _, r := range m.pt.all() {
+		s.VmPTE += abi.PageSize
+		for i := range r.leafs {
+			if r.leafs[i].Load() != nil {
+				s.VmPTE += abi.PageSize
+			}
+		}
+	}
+	return s
+}
+
+// VMAInfo describes a mapping for /proc/PID/maps and smaps.
+type VMAInfo struct {
+	abi.AddrRange
+	Prot, MaxProt platform.Access
+	Shared        bool
+	Off           uint64 // in the file
+	Dev, Ino      uint64
+	Name          string // path, "[heap]", or "" for anonymous memory
+	Locked        bool
+	GrowsDown     bool
+	NoReserve     bool
+	DontFork      bool
+	WipeOnFork    bool
+	DontDump      bool
+	Huge, NoHuge  bool
+	Sequential    bool
+	Random        bool
+
+	// Bytes, by state; filled by MapsDetail only.
+	Rss, Anonymous, SharedClean, SharedDirty, PrivateClean, PrivateDirty, Pss uint64
+}
+
+// Maps calls f for each mapping in address order, with no lock held.
+func (m *MM) Maps(f func(*VMAInfo)) { m.maps(f, false) }
+
+// MapsDetail is Maps with the counts of resident pages (smaps).
+func (m *MM) MapsDetail(f func(*VMAInfo)) { m.maps(f, true) }
+
+func (m *MM) maps(f func(*VMAInfo), detail bool) {
+	m.mu.Lock() // counting walks the page table
+	infos := make([]VMAInfo, len(m.vmas))
+	files := make([]FileRef, len(m.vmas))
+	for i, v := range m.vmas {
+		infos[i] = m.infoLocked(v)
+		if files[i] = v.file; v.file != nil {
+			v.file.IncRef()
+		}
+		if detail {
+			m.detailLocked(v, &infos[i])
+		}
+	}
+	m.mu.Unlock()
+	// Names are made without the lock: that walks dentries.
+	for i := range infos {
+		if r := files[i]; r != nil {
+			infos[i].Dev, infos[i].Ino = r.MapIDs()
+			infos[i].Name = r.MapName()
+			r.DecRef()
+		}
+		f(&infos[i])
+	}
+}
+
+func (m *MM) infoLocked(v *vma) VMAInfo {
+	has := func(f vmaFlags) bool { return v.flags&f != 0 }
+	i := VMAInfo{
+		AddrRange: v.AddrRange, Prot: v.prot, MaxProt: v.maxProt, Shared: v.shared(), Name: v.name,
+		Locked: has(vmLocked), GrowsDown: has(vmGrowsDown), NoReserve: has(vmNoReserve),
+		DontFork: has(vmDontFork), WipeOnFork: has(vmWipeOnFork), DontDump: has(vmDontDump),
+		Huge: has(vmHuge), NoHuge: has(vmNoHuge), Sequential: has(vmSeq), Random: has(vmRand),
+	}
+	switch {
+	case v.object != nil:
+		i.Off = v.off
+		if v.file == nil && v.name == "" {
+			i.Name = "/dev/zero (deleted)"
+		}
+	case v.name != "":
+	case v.Start < m.brk && m.brkStart < v.End:
+		i.Name = "[heap]"
+	case v.Contains(m.ranges.StackStart):
+		i.Name = "[stack]"
+	}
+	return i
+}
+
+// detailLocked counts the pages of v.
+func (m *MM) detailLocked(v *vma, i *VMAInfo) {
+	m.pt.runs(v.AddrRange, func(u run) {
+		n := u.Len()
+		i.Rss += n
+		if u.p&pteHost != 0 {
+			i.PrivateClean += n
+			i.Pss += n
+			return
+		}
+		if !v.shared() {
+			i.Anonymous += n
+		}
+		for o := uint64(0); o < n; o += abi.PageSize {
+			refs := uint64(max(m.file.Refs(u.p.off()+int64(o)), 1))
+			i.Pss += abi.PageSize / refs
+			if refs > 1 {
+				i.SharedDirty += abi.PageSize
+			} else {
+				i.PrivateDirty += abi.PageSize
+			}
+		}
+	})
 }
