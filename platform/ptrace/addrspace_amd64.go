@@ -99,12 +99,27 @@ func (a *addressSpace) Protect(r abi.AddrRange, prot platform.Access) error {
 	a.mu.Lock()
 	parts := a.mapped.within(r)
 	a.mu.Unlock()
-	for _, part := range parts {
-		if _, err := a.call(unix.SYS_MPROTECT, uint64(part.Start), part.Len(), uint64(prot)); err != nil {
+	for batch := range slices.Chunk(parts, protectBatch) {
+		if _, err := a.inject(protectCall(batch, prot)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// protectBatch is how many ranges entryProt takes at once.
+const protectBatch = 5
+
+// protectCall packs ranges into the registers that entryProt reads.
+func protectCall(batch []abi.AddrRange, prot platform.Access) *hostCall {
+	c := &hostCall{entry: entryProt, nr: unix.SYS_MPROTECT}
+	c.args[2] = uint64(prot)
+	starts := [protectBatch]*uint64{&c.args[0], &c.args[4], &c.args[3], &c.more[1], &c.more[3]}
+	lens := [protectBatch]*uint64{&c.args[1], &c.args[5], &c.more[0], &c.more[2], &c.more[4]}
+	for i, r := range batch {
+		*starts[i], *lens[i] = uint64(r.Start), r.Len()
+	}
+	return c
 }
 
 // Fork implements platform.AddressSpace.
@@ -187,7 +202,9 @@ func (a *addressSpace) inject(c *hostCall) (int64, error) {
 	var err error
 	if t := a.threadOf(gettid()); t != nil {
 		a.p.place.enter(t.ctx)
-		ret, err = inject(t.tid, c)
+		if ret, err = inject(t.tid, c); err == errGone {
+			t.forget()
+		}
 	} else {
 		ret, err = a.injectLeader(c)
 	}
@@ -210,6 +227,8 @@ func (a *addressSpace) injectLeader(c *hostCall) (int64, error) {
 	}
 	ret, err := inject(a.pid, c)
 	if err != nil {
+		// It is traced and in no known state: of no use to anybody.
+		tgkill(a.pid, a.pid, unix.SIGKILL)
 		return 0, err
 	}
 	return ret, a.layLeaderLocked()

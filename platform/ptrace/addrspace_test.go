@@ -44,25 +44,34 @@ func TestMapAfterFault(t *testing.T) {
 // Protect skips holes, changes everything else, and only inside its range.
 func TestProtect(t *testing.T) {
 	g := newGuest(t, append(slices.Clone(writeData), getpid...))
-	for _, n := range []abi.Addr{2, 4, 7} {
-		if err := g.as.Map(pages(hole+n*abi.PageSize, 1), g.mem, 0, platform.Read|platform.Write); err != nil {
+	const n = 13 // every other page
+	for i := range abi.Addr(n) {
+		if err := g.as.Map(pages(hole+2*i*abi.PageSize, 1), g.mem, 0, platform.Read|platform.Write); err != nil {
 			t.Fatal(err)
 		}
 	}
-	whole := abi.AddrRange{Start: dataAddr, End: hole + 7*abi.PageSize}
-	if err := g.as.Protect(whole, platform.Read); err != nil {
-		t.Fatal(err)
+	whole := abi.AddrRange{Start: dataAddr, End: hole + 2*(n-1)*abi.PageSize}
+	for bits, perm := range []string{0: "---s", 1: "r--s", 3: "rw-s", 5: "r-xs"} {
+		if perm == "" {
+			continue
+		}
+		if err := g.as.Protect(whole, platform.Access(bits)); err != nil {
+			t.Fatal(err)
+		}
+		maps := readMaps(t, g.as)
+		for i := range abi.Addr(n) {
+			want := perm
+			if i == n-1 {
+				want = "rw-s"
+			}
+			if got := maps[hole+2*i*abi.PageSize]; got != want {
+				t.Errorf("page %d: %q, want %q", i, got, want)
+			}
+		}
 	}
 	ev := g.run(t, platform.EventFault)
 	if ev.Code != 2 || ev.Addr != dataAddr {
 		t.Fatalf("event %+v", ev)
-	}
-	want := map[int]string{2: "r--s", 4: "r--s", 7: "rw-s"}
-	maps := readMaps(t, g.as)
-	for n, perm := range want {
-		if got := maps[hole+abi.Addr(n)*abi.PageSize]; got != perm {
-			t.Errorf("page %d: %q, want %q", n, got, perm)
-		}
 	}
 	if err := g.as.Protect(whole, platform.Read|platform.Write); err != nil {
 		t.Fatal(err)

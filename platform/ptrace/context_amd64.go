@@ -93,7 +93,7 @@ func (c *context) run(regs *platform.Regs) (platform.Event, error) {
 
 // lost turns a failed request into an error, after the stub's death has been seen.
 func (c *context) lost(err error) error {
-	if err == unix.ESRCH {
+	if err == unix.ESRCH && gettid() == c.thread.tracer {
 		reap(c.thread.tid)
 		c.thread.forget()
 		return errStubGone

@@ -17,8 +17,9 @@ const (
 	entryFork  = stubBase + 0x40
 	entryRest  = stubBase + 0x80
 	entryArm   = stubBase + 0x100
-	entrySize  = 0x40
-	stubCodeSz = 0x180 // at least the length of stubCode
+	entryProt  = stubBase + 0x140
+	entrySize  = 0x40  // of entryRest
+	stubCodeSz = 0x200 // at least the length of stubCode
 
 	// markCall is the number of the system call that ends an injected one.
 	markCall = 0x4c5a

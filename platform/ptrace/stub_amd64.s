@@ -244,4 +244,43 @@ stop:
 	SYSCALL
 	BYTE	$0xCC // int3
 	PCALIGN	$64
+	// 0x140 entryProtect: mprotect of up to five ranges, whose starts and lengths are in
+	// RDI RSI, R8 R9, R10 R12, R13 R14 and RBP RSP, until one is empty or fails.
+	MOVL	$SYS_mprotect, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JNZ	end
+	TESTQ	R9, R9
+	JZ	end
+	MOVQ	R8, DI
+	MOVQ	R9, SI
+	MOVL	$SYS_mprotect, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JNZ	end
+	TESTQ	R12, R12
+	JZ	end
+	MOVQ	R10, DI
+	MOVQ	R12, SI
+	MOVL	$SYS_mprotect, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JNZ	end
+	TESTQ	R14, R14
+	JZ	end
+	MOVQ	R13, DI
+	MOVQ	R14, SI
+	MOVL	$SYS_mprotect, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JNZ	end
+	TESTQ	SP, SP
+	JZ	end
+	MOVQ	BP, DI
+	MOVQ	SP, SI
+	MOVL	$SYS_mprotect, AX
+	SYSCALL
+end:
+	JMP	done
+	PCALIGN	$64
 	RET

@@ -20,7 +20,8 @@ type hostCall struct {
 	entry uint64
 	nr    uint64
 	args  [6]uint64
-	r15   uint64
+	more  [5]uint64 // entryProt: R12, R13, R14, RBP, RSP
+	r15   uint64    // entryFork: the Sentry's process id
 }
 
 // inject makes the stopped stub thread tid, traced by the caller's thread, execute a
@@ -30,7 +31,7 @@ func inject(tid int32, c *hostCall) (int64, error) {
 	regs := hostRegs{
 		Rip: c.entry, Rax: c.nr, OrigRax: ^uint64(0), Cs: userCS, Ss: userSS, Eflags: eflagsFixed,
 		Rdi: c.args[0], Rsi: c.args[1], Rdx: c.args[2], R10: c.args[3], R8: c.args[4], R9: c.args[5],
-		R15: c.r15,
+		R12: c.more[0], R13: c.more[1], R14: c.more[2], Rbp: c.more[3], Rsp: c.more[4], R15: c.r15,
 	}
 	if e := setRegs(tid, &regs); e != 0 {
 		return 0, e
