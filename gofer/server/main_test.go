@@ -9,15 +9,16 @@ import (
 	"lazaret/gofer/proto"
 )
 
-// TestMain returns to the package's directory: Serve moves the working directory.
+// home is the package's directory: Serve moves the working directory, and the fuzz
+// corpus is found relative to it.
+var home int
+
 func TestMain(m *testing.M) {
-	dir, err := unix.Open(".", unix.O_PATH|unix.O_DIRECTORY, 0)
-	if err != nil {
+	var err error
+	if home, err = unix.Open(".", unix.O_PATH|unix.O_DIRECTORY, 0); err != nil {
 		panic(err)
 	}
-	code := m.Run()
-	_ = unix.Fchdir(dir)
-	os.Exit(code)
+	os.Exit(m.Run())
 }
 
 // serve starts a server over a new directory and returns a client and the directory.
@@ -64,6 +65,7 @@ func proto2fd(t testing.TB, dir string, change func(c *Config)) (int, error) {
 	t.Cleanup(func() {
 		<-done
 		_ = unix.Close(root)
+		_ = unix.Fchdir(home)
 	})
 	return cfd, nil
 }
