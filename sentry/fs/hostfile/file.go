@@ -19,7 +19,9 @@ func NewOps(n *Notifier, fd int) (vfs.FileOps, error) {
 	case unix.S_IFDIR:
 		return nil, abi.EISDIR // would let the application walk the host
 	case unix.S_IFREG, unix.S_IFBLK:
-		return &regular{fd: fd, seekable: true}, nil
+		r := &regular{fd: fd, seekable: true}
+		r.refs.Store(1)
+		return r, nil
 	}
 	s := &stream{fd: fd}
 	switch st.Mode & unix.S_IFMT {
@@ -32,12 +34,15 @@ func NewOps(n *Notifier, fd int) (vfs.FileOps, error) {
 	}
 	w, err := n.Watch(fd, s)
 	if err == abi.EPERM {
-		return &regular{fd: fd}, nil
+		r := &regular{fd: fd}
+		r.refs.Store(1)
+		return r, nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	s.watch = w
+	s.refs.Store(1)
 	return s, nil
 }
 

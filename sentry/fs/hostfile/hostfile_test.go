@@ -157,15 +157,21 @@ func TestRegularKeepsHostOffset(t *testing.T) {
 	if _, ok := ops.(vfs.Poller); ok {
 		t.Error("a regular file is a Poller")
 	}
-	pos := int64(sharedPos)
+	f := vfs.NewAnonFile(&vfs.Context{}, "[test]", ops, abi.O_RDWR, vfs.ModeRead|vfs.ModeWrite)
 	write := func(s string, pos *int64) {
-		if _, err := ops.Write(nil, nil, uio.One([]byte(s)), pos); err != nil {
+		var err error
+		if pos == nil {
+			_, err = f.Write(&vfs.Context{}, uio.One([]byte(s)))
+		} else {
+			_, err = f.WriteAt(&vfs.Context{}, uio.One([]byte(s)), *pos)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	write("one ", &pos)
+	write("one ", nil)
 	unix.Write(other, []byte("two "))
-	write("three", &pos)
+	write("three", nil)
 	zero := int64(0)
 	write("O", &zero)
 	if b, _ := os.ReadFile(name); string(b) != "One two three" {
@@ -187,10 +193,12 @@ func TestDirectoryRefused(t *testing.T) {
 
 func TestDevNullAlwaysReady(t *testing.T) {
 	n := newNotifier(t)
+	f := vfs.NewAnonFile(&vfs.Context{}, "[test]", nil, abi.O_RDWR, vfs.ModeRead)
+	pos := int64(0)
 	fd, _ := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	ops := open(t, n, fd)
 	defer ops.Release(nil)
-	if n, err := ops.Read(nil, nil, uio.One(make([]byte, 4)), nil); n != 0 || err != nil {
+	if n, err := ops.Read(nil, f, uio.One(make([]byte, 4)), &pos); n != 0 || err != nil {
 		t.Fatalf("read: %d %v", n, err)
 	}
 }

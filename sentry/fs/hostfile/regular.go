@@ -1,6 +1,8 @@
 package hostfile
 
 import (
+	"sync/atomic"
+
 	"golang.org/x/sys/unix"
 
 	"lazaret/sentry/uio"
@@ -14,16 +16,13 @@ import (
 type regular struct {
 	fd       int
 	seekable bool
+	refs     atomic.Int32 // open files
 }
 
-// sharedPos is what *pos is when the VFS passes the position of the open file itself:
-// SEEK results never show it. pread and pwrite pass a real offset.
-const sharedPos = -1
-
 // Read implements vfs.FileOps.
-func (r *regular) Read(_ *vfs.Context, _ *vfs.File, dst uio.Bufs, pos *int64) (int, error) {
+func (r *regular) Read(_ *vfs.Context, f *vfs.File, dst uio.Bufs, pos *int64) (int, error) {
 	dst = trim(dst)
-	if r.seekable && *pos != sharedPos {
+	if r.seekable && !ownPos(f, pos) {
 		n, err := again(func() (int, error) { return unix.Preadv(r.fd, dst, *pos) })
 		if err == nil {
 			*pos += int64(n)
@@ -34,9 +33,9 @@ func (r *regular) Read(_ *vfs.Context, _ *vfs.File, dst uio.Bufs, pos *int64) (i
 }
 
 // Write implements vfs.FileOps.
-func (r *regular) Write(_ *vfs.Context, _ *vfs.File, src uio.Bufs, pos *int64) (int, error) {
+func (r *regular) Write(_ *vfs.Context, f *vfs.File, src uio.Bufs, pos *int64) (int, error) {
 	src = trim(src)
-	if r.seekable && *pos != sharedPos {
+	if r.seekable && !ownPos(f, pos) {
 		n, err := again(func() (int, error) { return unix.Pwritev(r.fd, src, *pos) })
 		if err == nil {
 			*pos += int64(n)
@@ -69,4 +68,8 @@ func (r *regular) Ioctl(_ *vfs.Context, _ *vfs.File, cmd uint32, arg uint64, mem
 }
 
 // Release implements vfs.FileOps.
-func (r *regular) Release(*vfs.File) { unix.Close(r.fd) }
+func (r *regular) Release(*vfs.File) {
+	if r.refs.Add(-1) == 0 {
+		unix.Close(r.fd)
+	}
+}

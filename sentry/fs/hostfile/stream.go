@@ -28,6 +28,7 @@ type stream struct {
 	kind  int
 	watch *Watch
 	queue wait.Queue
+	refs  atomic.Int32 // open files
 
 	// The host refused RWF_NOWAIT for reading or writing.
 	noWaitIn, noWaitOut atomic.Bool
@@ -147,6 +148,9 @@ func (s *stream) chunk() int {
 
 // Release implements vfs.FileOps.
 func (s *stream) Release(*vfs.File) {
+	if s.refs.Add(-1) != 0 {
+		return
+	}
 	s.watch.Close()
 	unix.Close(s.fd)
 }
