@@ -134,3 +134,6 @@ func (c *Container) explain(what string, err error) error {
 	}
 	return fmt.Errorf("%s container %s: %w", what, c.ID, err)
 }
+
+// Dir returns the container's state directory.
+func (c *Container) Dir() string { return c.dir }

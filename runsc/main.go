@@ -1,0 +1,29 @@
+// Command runsc is an Open Container Initiative runtime whose containers run on a kernel
+// of their own, in user space.
+package main
+
+import (
+	"os"
+
+	"lazaret/runsc/cmd"
+	"lazaret/runsc/container"
+	"lazaret/runsc/sandbox"
+)
+
+func main() {
+	// The processes of a sandbox are this binary again. They are told apart before the
+	// command line is built: its start-up would be paid twice for each container.
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case sandbox.BootCommand:
+			bootMain()
+			return
+		case sandbox.GoferCommand:
+			goferMain()
+			return
+		case container.ProxyCommand:
+			os.Exit(container.ProxyMain(os.Args[2:]))
+		}
+	}
+	os.Exit(cmd.Main(os.Args[1:]))
+}
