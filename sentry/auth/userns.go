@@ -12,6 +12,7 @@ type UserNamespace struct {
 	Owner  KUID
 	Group  KGID
 	Level  int
+	Inode  uint64 // identity in /proc/PID/ns; set by who makes the namespace
 
 	mu            sync.RWMutex
 	uids, gids    []Extent
