@@ -4,6 +4,7 @@ package ptrace
 
 import (
 	"encoding/binary"
+	"fmt"
 	"os"
 	"runtime"
 	"sync"
@@ -37,7 +38,16 @@ func testPlatform(tb testing.TB) platform.Platform {
 }
 
 func TestMain(m *testing.M) {
-	if os.Getenv(victimEnv) != "" {
+	switch os.Getenv(victimEnv) {
+	case "":
+	case "confined":
+		if err := confined(); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println("ok")
+		os.Exit(0)
+	default:
 		victim()
 	}
 	code := m.Run()
