@@ -318,3 +318,44 @@ func (f *File) DenyWrite() error { return f.Path.Dentry.state.denyWrite() }
 
 // AllowWrite ends DenyWrite.
 func (f *File) AllowWrite() { f.Path.Dentry.state.allowWrite() }
+
+// Sealer is a FileOps with seals (memfd_create(2)).
+type Sealer interface {
+	Seals() uint32
+	AddSeals(seals uint32) error
+}
+
+// AddSeals is F_ADD_SEALS.
+func (f *File) AddSeals(seals uint32) error {
+	const all = abi.F_SEAL_SEAL | abi.F_SEAL_SHRINK | abi.F_SEAL_GROW | abi.F_SEAL_WRITE | abi.F_SEAL_FUTURE_WRITE | abi.F_SEAL_EXEC
+	if f.Mode&ModeWrite == 0 {
+		return abi.EPERM
+	}
+	s, ok := f.Ops.(Sealer)
+	if !ok || seals&^all != 0 {
+		return abi.EINVAL
+	}
+	return s.AddSeals(seals)
+}
+
+// Seals is F_GET_SEALS.
+func (f *File) Seals() (uint32, error) {
+	s, ok := f.Ops.(Sealer)
+	if !ok {
+		return 0, abi.EINVAL
+	}
+	return s.Seals(), nil
+}
+
+// ParentIno returns the inode number for "..", self for a root.
+func ParentIno(ctx *Context, f *File, self uint64) uint64 {
+	p := f.Path.Dentry.Parent()
+	if p == nil || p.inode == nil {
+		return self
+	}
+	a, err := p.inode.Attr(ctx, abi.AT_STATX_DONT_SYNC)
+	if err != nil {
+		return self
+	}
+	return a.Ino
+}
