@@ -76,6 +76,13 @@
 // of every donated descriptor are checked; a reply that breaks the rules ends the
 // connection, and every later call gives EIO.
 //
+// # Host calls of the client
+//
+//	sendmsg, recvmsg  requests and replies (MSG_NOSIGNAL; MSG_DONTWAIT, MSG_CMSG_CLOEXEC)
+//	fstat             the type of a donated descriptor
+//	close             channels, and descriptors that should not have come
+//	ppoll             only if the socket was made non-blocking
+//
 // # Lock order
 //
 // Client.mu only; it is never held across a system call.

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -27,7 +28,13 @@ func p9Root(t *testing.T) (p9.File, string) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- Serve(pair[1], Config{Roots: []Root{{Name: "/", FD: root}}}) }()
-	c, err := p9.NewClient(os.NewFile(uintptr(pair[0]), "p9"))
+	file := os.NewFile(uintptr(pair[0]), "p9")
+	conn, err := net.FileConn(file)
+	_ = file.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := p9.NewClient(conn)
 	if err != nil {
 		t.Fatal(err)
 	}

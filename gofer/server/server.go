@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lazaret/gofer/proto"
+	"lazaret/syscalls/abi"
 )
 
 // Root is one attach point.
@@ -115,7 +116,7 @@ func Serve(fd int, cfg Config) error {
 	s.watch.stop() // a last request may have started it again
 	conn.Close()
 	s.release()
-	if errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) {
+	if errors.Is(err, io.EOF) || errors.Is(err, abi.ECONNRESET) || errors.Is(err, abi.EPIPE) {
 		return nil
 	}
 	return err
