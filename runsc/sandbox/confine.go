@@ -3,6 +3,7 @@ package sandbox
 import (
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -68,6 +69,15 @@ func SealSentry(cfg *BootConfig) error {
 		return err
 	}
 	return installFilter(filter)
+}
+
+// FilterFor names the seccomp filter of the Sentry on a platform.
+func FilterFor(platform string) (string, error) {
+	switch strings.ToLower(platform) {
+	case "", "ptrace":
+		return seccomp.SentryPtrace, nil
+	}
+	return "", fmt.Errorf("platform %q: not known (ptrace is)", platform)
 }
 
 func installFilter(name string) error {

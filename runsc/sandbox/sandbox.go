@@ -3,7 +3,9 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"time"
 )
 
 // finish turns a successful start into a Sandbox.
@@ -27,8 +29,7 @@ func (s *starter) finish() *Sandbox {
 func (sb *Sandbox) Detach() error {
 	var errs []error
 	for _, f := range sb.tethers {
-		_, err := f.Write([]byte{detachByte})
-		errs = append(errs, err, f.Close())
+		errs = append(errs, letGo(f), f.Close())
 	}
 	sb.tethers = nil
 	if err := errors.Join(errs...); err != nil {
@@ -48,9 +49,29 @@ func (sb *Sandbox) Kill() {
 	sb.tethers = nil
 }
 
+// letGo tells a child that it stands alone and waits until it has seen it: a parent that
+// ended before would take the child along (PDEATHSIG).
+func letGo(f *os.File) error {
+	if _, err := f.Write([]byte{detachByte}); err != nil {
+		return err
+	}
+	if err := f.SetReadDeadline(time.Now().Add(startTimeout)); err != nil {
+		return err
+	}
+	var b [1]byte
+	switch _, err := f.Read(b[:]); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		return err
+	}
+	return errors.New("unexpected answer")
+}
+
 // release lets go of a single child and has it waited for.
-func release(c *child) {
-	_, _ = c.sync.Write([]byte{detachByte})
+func release(c *child) error {
+	err := letGo(c.sync)
 	go func() { _, _ = c.proc.Wait() }()
 	c.close()
+	return err
 }

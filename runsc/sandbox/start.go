@@ -74,10 +74,12 @@ func StartGofer(cfg *Config) (int, *os.File, error) {
 		s.gofer.kill()
 		return 0, nil, err
 	}
+	pid := s.gofer.proc.Pid
+	if err := release(s.gofer); err != nil {
+		return 0, nil, fmt.Errorf("gofer process ended during its start: %w", err)
+	}
 	conn := s.conn
 	s.conn = nil
-	pid := s.gofer.proc.Pid
-	release(s.gofer)
 	return pid, conn, nil
 }
 

@@ -13,6 +13,8 @@ const (
 	futexWakePrivate = 129
 )
 
+func sig(s unix.Signal) uint64 { return uint64(s) }
+
 // sentryBase is what the Sentry needs on any platform. It has no call that makes a file,
 // socket or process out of a name.
 var sentryBase = Policy{Name: "sentry", Rules: []Rule{
@@ -25,8 +27,10 @@ var sentryBase = Policy{Name: "sentry", Rules: []Rule{
 	{Call: "exit_group", Reason: "the sandbox ends"},
 	{Call: "getpid", Reason: "Go runtime: before tgkill"},
 	{Call: "gettid", Reason: "Go runtime: new threads; platforms: the thread that drives a stub"},
-	{Call: "tgkill", Reason: "Go runtime: preemption; platforms: interrupt a stub"},
-	{Call: "rt_sigaction", Args: []Cond{ne(0, uint64(unix.SIGSYS))}, Reason: "Go runtime: crash and fork paths; SIGSYS stays as it is"},
+	{Call: "tgkill", Args: []Cond{eq(2, sig(unix.SIGURG), sig(unix.SIGKILL), sig(unix.SIGABRT),
+		sig(unix.SIGTERM), sig(unix.SIGHUP), sig(unix.SIGINT), sig(unix.SIGQUIT))},
+		Reason: "Go runtime: preemption, death by signal; platforms: interrupt and end a stub"},
+	{Call: "rt_sigaction", Args: []Cond{ne(0, sig(unix.SIGSYS))}, Reason: "Go runtime: crash and fork paths; SIGSYS stays as it is"},
 	{Call: "rt_sigprocmask", Reason: "Go runtime: thread start"},
 	{Call: "rt_sigreturn", Reason: "return from a signal handler"},
 	{Call: "sigaltstack", Reason: "Go runtime: a signal stack for each thread"},
@@ -56,6 +60,8 @@ var sentryBase = Policy{Name: "sentry", Rules: []Rule{
 	{Call: "pwrite64", Reason: "donated files"},
 	{Call: "preadv", Reason: "donated files into scattered application pages"},
 	{Call: "pwritev", Reason: "donated files from scattered application pages"},
+	{Call: "preadv2", Reason: "shared descriptions: do not wait (RWF_NOWAIT)"},
+	{Call: "pwritev2", Reason: "the same; append to donated files (RWF_APPEND)"},
 	{Call: "lseek", Reason: "donated files: SEEK_DATA, SEEK_HOLE, offsets shared with the host"},
 	{Call: "fstat", Reason: "what a donated file is, and its size now"},
 	{Call: "fsync", Reason: "fsync of donated files"},
@@ -64,15 +70,16 @@ var sentryBase = Policy{Name: "sentry", Rules: []Rule{
 	{Call: "fcntl", Args: []Cond{eq(1, unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD, unix.F_DUPFD_CLOEXEC)},
 		Reason: "mode of a donated file, non-blocking stdio, copies of descriptors"},
 	{Call: "ioctl", Args: []Cond{eq(1, unix.TCGETS, unix.TCSETS, unix.TCSETSW, unix.TCSETSF,
-		unix.TIOCGWINSZ, unix.TIOCSWINSZ, unix.TIOCINQ)},
-		Reason: "a donated terminal: modes, size, bytes waiting"},
-	{Call: "ppoll", Reason: "wait for stdio that epoll refuses", Arch: "arm64"},
-	{Call: "poll", Reason: "wait for stdio that epoll refuses", Arch: "amd64"},
+		unix.TIOCGWINSZ, unix.TIOCSWINSZ, unix.TIOCINQ, unix.TIOCOUTQ)},
+		Reason: "a donated terminal: modes, size, bytes waiting; no TIOCSTI, no TIOCSCTTY"},
+	{Call: "ppoll", Reason: "look whether stdio is ready without waiting"},
+	{Call: "poll", Reason: "wait for an answer of the Gofer", Arch: "amd64"},
 
 	// Donated sockets: the Gofer and runsc.
 	{Call: "sendmsg", Reason: "requests to the Gofer, answers to runsc"},
 	{Call: "recvmsg", Reason: "answers of the Gofer and requests of runsc, with donated files"},
 	{Call: "accept4", Args: []Cond{only(3, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)}, Reason: "runsc connects to the control socket"},
+	{Call: "getsockopt", Args: []Cond{eq(1, unix.SOL_SOCKET), eq(2, unix.SO_TYPE)}, Reason: "kind of a further channel to the Gofer"},
 	{Call: "shutdown", Reason: "end of a donated stream socket (stdio, control)"},
 	{Call: "prctl", Args: []Cond{eq64(0, unix.PR_SET_PDEATHSIG)}, Reason: "runsc lets go of the sandbox; a new stub dies with the Sentry"},
 }}

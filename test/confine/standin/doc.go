@@ -1,0 +1,3 @@
+// Command standin is a runsc whose Sentry does nothing, or one forbidden thing. It uses
+// the real runsc/sandbox for everything else.
+package main

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"lazaret/runsc/sandbox"
+)
+
+// Annotations that tell the stand-in's Sentry what to do.
+const (
+	annotAttempt = "standin.attempt" // name in attempts
+	annotFail    = "standin.fail"    // fail with this text before ready
+	annotPanic   = "standin.panic"   // panic before ready
+	annotStall   = "standin.stall"   // never get ready: "sentry"
+)
+
+func main() {
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "standin: no command")
+		os.Exit(2)
+	}
+	switch os.Args[1] {
+	case sandbox.BootCommand:
+		boot()
+	case sandbox.GoferCommand:
+		gofer()
+	case "start":
+		start()
+	}
+}
+
+func boot() {
+	cfg, err := sandbox.ReadBootConfig()
+	if err != nil {
+		os.Exit(1)
+	}
+	notes := cfg.Spec.Annotations
+	if text := notes[annotFail]; text != "" {
+		cfg.Fail(fmt.Errorf("%s", text))
+	}
+	if notes[annotPanic] != "" {
+		panic("standin panics")
+	}
+	if notes[annotStall] != "" {
+		time.Sleep(time.Hour)
+	}
+	if err := sandbox.ConfineSentry(cfg); err != nil {
+		cfg.Fail(err)
+	}
+	prepareAttempts()
+	if err := sandbox.SealSentry(cfg); err != nil {
+		cfg.Fail(err)
+	}
+	if err := cfg.Ready(); err != nil {
+		os.Exit(1)
+	}
+	if name := notes[annotAttempt]; name != "" {
+		attempt(cfg, name)
+	}
+	// Some ordinary work: the runtime must be able to collect and to start threads.
+	for i := 0; ; i++ {
+		buf := make([]byte, 1<<20)
+		buf[i%len(buf)] = 1
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// start is a runsc of its own that can be killed: it starts the sandbox described on
+// stdin, prints the pids and waits; "detach" on the command line lets go first.
+func start() {
+	var cfg sandbox.Config
+	var in struct {
+		ID, StateDir, Bundle string
+		Spec                 *specs.Spec
+	}
+	if err := json.NewDecoder(os.Stdin).Decode(&in); err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+	cfg.ID, cfg.StateDir, cfg.Bundle, cfg.Spec = in.ID, in.StateDir, in.Bundle, in.Spec
+	cfg.JoinCgroup = func(pid int) error { fmt.Println("pid", pid); return nil }
+	sb, err := sandbox.Start(&cfg)
+	if err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+	if strings.Join(os.Args[2:], " ") == "detach" {
+		if err := sb.Detach(); err != nil {
+			fmt.Println("error:", err)
+			os.Exit(1)
+		}
+		fmt.Println("detached", sb.SentryPID, sb.GoferPID)
+		os.Exit(0)
+	}
+	fmt.Println("started", sb.SentryPID, sb.GoferPID)
+	time.Sleep(time.Hour)
+}
