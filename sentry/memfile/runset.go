@@ -59,7 +59,10 @@ func (s *runSet) take(n, align uint64, dir Dir) (uint64, bool) {
 		i := 0
 		for d := s.lists[c]; d != nil && i < tries; d, i = d.next, i+1 {
 			if d.n >= n {
-				return s.cut(d, d.start, n, dir), true
+				if dir == TopDown {
+					return s.cut(d, d.start+d.n-n, n), true
+				}
+				return s.cut(d, d.start, n), true
 			}
 		}
 		c++
@@ -74,8 +77,10 @@ func (s *runSet) take(n, align uint64, dir Dir) (uint64, bool) {
 		return 0, false
 	}
 	d := s.lists[bits.TrailingZeros64(above)]
-	at := (d.start + align - 1) &^ (align - 1)
-	return s.cut(d, at, n, dir), true
+	if dir == TopDown {
+		return s.cut(d, (d.start+d.n-n)&^(align-1), n), true
+	}
+	return s.cut(d, (d.start+align-1)&^(align-1), n), true
 }
 
 // takeAt removes n pages from start on if a run starts there and is long enough.
@@ -84,15 +89,12 @@ func (s *runSet) takeAt(start, n uint64) (uint64, bool) {
 	if d == nil || d.n < n {
 		return 0, false
 	}
-	return s.cut(d, start, n, BottomUp), true
+	return s.cut(d, start, n), true
 }
 
-// cut takes n pages out of d: those from at on, or for TopDown and no alignment the last.
-func (s *runSet) cut(d *node, at, n uint64, dir Dir) uint64 {
+// cut takes the n pages from at on out of d.
+func (s *runSet) cut(d *node, at, n uint64) uint64 {
 	r := d.run
-	if dir == TopDown && at == r.start {
-		at = r.start + r.n - n
-	}
 	s.drop(d)
 	s.pages -= n
 	if at > r.start {

@@ -203,3 +203,5 @@ func (h *hostFile) Extent(_ *memfile.Account, off, n uint64, _ bool) (memfile.Ex
 func (h *hostFile) AddMapping(memfile.Mapper, abi.AddrRange, uint64, bool) error { return nil }
 func (h *hostFile) RemoveMapping(memfile.Mapper, abi.AddrRange, uint64, bool)    {}
 func (h *hostFile) Sync(_, _ uint64) error                                       { return nil }
+
+func (h *hostFile) truncate(n int64) { unix.Ftruncate(h.fd, n) }

@@ -56,6 +56,7 @@ func TestForkCOW(t *testing.T) {
 	s := mmap(t, m, MapOpts{Len: 1 << 20, Prot: rw, Shared: true})
 	store(t, m, a, 1)
 	store(t, m, s, 1)
+	store(t, m, a+9*page4k, 1)
 	c, err := m.Fork()
 	if err != nil {
 		t.Fatal(err)
