@@ -297,7 +297,7 @@ func (a *addressSpace) newThread(c *context) (*stubThread, error) {
 	if !status.Stopped() {
 		return nil, abi.ESRCH
 	}
-	t := &stubThread{as: a, tid: int32(tid), tracer: gettid(), ctx: c}
+	t := &stubThread{as: a, tid: int32(tid), tracer: c.tracer, ctx: c}
 	a.mu.Lock()
 	a.threads[t.tid] = t
 	a.byTracer[t.tracer] = t

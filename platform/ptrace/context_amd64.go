@@ -24,6 +24,7 @@ type context struct {
 	thread *stubThread
 	fp     []byte // state to load before running; nil when the stub has it
 	locked bool
+	tracer int32 // the thread that the task is locked to
 
 	interrupted atomic.Bool
 	running     atomic.Bool
@@ -38,6 +39,13 @@ func (c *context) Switch(as platform.AddressSpace, regs *platform.Regs) (platfor
 	if !ok {
 		return platform.Event{}, fmt.Errorf("address space of another platform: %T", as)
 	}
+	if !c.locked {
+		runtime.LockOSThread()
+		c.locked = true
+		c.tracer = gettid()
+	}
+	// First, so that making a stub thread has no hand-overs to another processor either.
+	c.p.place.enter(c)
 	if c.thread == nil || c.thread.as != a {
 		if err := c.bind(a); err != nil {
 			return platform.Event{}, err
@@ -46,7 +54,6 @@ func (c *context) Switch(as platform.AddressSpace, regs *platform.Regs) (platfor
 	if c.thread.dead.Load() {
 		return platform.Event{}, errStubGone
 	}
-	c.p.place.enter(c)
 	if c.fp != nil {
 		if err := c.loadFP(); err != nil {
 			return platform.Event{}, err
@@ -93,7 +100,7 @@ func (c *context) run(regs *platform.Regs) (platform.Event, error) {
 
 // lost turns a failed request into an error, after the stub's death has been seen.
 func (c *context) lost(err error) error {
-	if err == unix.ESRCH && gettid() == c.thread.tracer {
+	if err == unix.ESRCH && gettid() == c.tracer {
 		reap(c.thread.tid)
 		c.thread.forget()
 		return errStubGone
@@ -103,10 +110,6 @@ func (c *context) lost(err error) error {
 
 // bind gives the context a stub thread in a.
 func (c *context) bind(a *addressSpace) error {
-	if !c.locked {
-		runtime.LockOSThread()
-		c.locked = true
-	}
 	if c.thread != nil {
 		if err := c.saveFP(); err != nil {
 			return err

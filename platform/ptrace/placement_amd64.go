@@ -74,13 +74,15 @@ func (p *placement) enter(c *context) {
 		}
 	}
 	s := &c.seat
-	s.cpu, s.tracer, s.seen = cpu, c.thread.tracer, s.switches.Load()-1
+	s.cpu, s.tracer, s.seen = cpu, c.tracer, s.switches.Load()-1
 	s.index = len(p.seated)
 	p.seated = append(p.seated, c)
 	p.load[cpu]++
 	s.pinned.Store(true)
 	p.pin(s.tracer, cpu)
-	p.pin(c.thread.tid, cpu)
+	if tid := uint32(c.target.Load()); tid != 0 {
+		p.pin(int32(tid), cpu)
+	}
 	if !p.ticking {
 		p.ticking = true
 		go p.run()
@@ -171,7 +173,9 @@ func (p *placement) balanceLocked() {
 			p.load[low]++
 			c.seat.cpu = low
 			p.pin(c.seat.tracer, low)
-			p.pin(int32(uint32(c.target.Load())), low)
+			if tid := uint32(c.target.Load()); tid != 0 {
+				p.pin(int32(tid), low)
+			}
 			return
 		}
 	}

@@ -205,6 +205,30 @@ func BenchmarkNewThread(b *testing.B) {
 	}
 }
 
+// BenchmarkProcess is what a process costs the host: fork, run, end.
+func BenchmarkProcess(b *testing.B) {
+	g := newGuest(b, syscallLoop)
+	g.run(b, platform.EventSyscall)
+	b.ResetTimer()
+	for range b.N {
+		as, err := g.as.Fork()
+		if err != nil {
+			b.Fatal(err)
+		}
+		err = parallel(1, func(int) error {
+			c := shared.NewContext()
+			defer c.Release()
+			r := g.regs
+			_, err := c.Switch(as, &r)
+			return err
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		as.Release()
+	}
+}
+
 // BenchmarkSyscallPair runs two busy contexts, one for each processor of a small machine.
 func BenchmarkSyscallPair(b *testing.B) {
 	g := newGuest(b, syscallLoop)
