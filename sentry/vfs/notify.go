@@ -104,14 +104,15 @@ func notifyRename(r *renaming) {
 	}
 }
 
-// NotifyChange reports an event that a file system saw by itself, such as a change that
-// was made on the host: event is an IN_* bit, on the entry name of dir.
-func NotifyChange(dir *Dentry, event uint32, name string, cookie uint32) {
-	if watches.Load() == 0 {
+// NotifyHost reports an event that a file system saw by itself, such as a change that
+// was made on the host: mask is IN_* bits, on inode or, if name is not empty, on its
+// entry of that name.
+func NotifyHost(inode Inode, mask, cookie uint32, name string) {
+	h, ok := inode.(StateHolder)
+	if !ok || watches.Load() == 0 {
 		return
 	}
-	marksOf(dir).send(event, cookie, name, false)
-	if d := dir.super.cache.lookup(dir, name); d != nil && d.inode != nil {
-		marksOf(d).send(event&(inModify|inAttrib|inAccess|inOpen|inCloseWrite|inCloseNoWrite), 0, "", false)
+	if e := h.VFSState().ext.Load(); e != nil {
+		e.marks.send(mask, cookie, name, false)
 	}
 }
