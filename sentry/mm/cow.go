@@ -62,7 +62,7 @@ func (m *MM) reclaim(v *vma, l *leaf, base abi.Addr, a, z int) error {
 		}
 	}
 	for i := a; i < z; i++ {
-		l.ptes[i] &^= pteCOW
+		l.ptes[i] = l.ptes[i]&^pteCOW | pteAnon
 	}
 	return nil
 }
@@ -106,7 +106,7 @@ func (m *MM) copyPages(v *vma, l *leaf, r abi.AddrRange, addr abi.Addr) error {
 	for a := r.Start; a < r.End; a += abi.PageSize {
 		e := &l.ptes[leafIndex(a)]
 		old := *e
-		*e = pte(off+int64(a-r.Start)) | pteMem | pteMapped
+		*e = pte(off+int64(a-r.Start)) | pteMem | pteAnon | pteMapped
 		m.rss.add(v, old, -1)
 		m.rss.add(v, *e, 1)
 		if old&pteMem != 0 {

@@ -23,6 +23,8 @@ func (m *MM) eagerLocked(v *vma, r abi.AddrRange) abi.Addr {
 		if v.prot&platform.Write != 0 && r.Len() <= wholePages<<abi.PageShift && v.flags&vmGrowsDown == 0 {
 			return m.eagerAnonLocked(v, r)
 		}
+	case !v.shared() && v.prot&platform.Write != 0 && r.Len() <= firstPages<<abi.PageShift:
+		return m.eagerCopyLocked(v, r)
 	case v.shared() || v.prot&platform.Write == 0 || r.Len() > lazyData:
 		if r.Len() <= eagerHost {
 			return m.eagerHostLocked(v, r)
@@ -49,10 +51,22 @@ func (m *MM) eagerAnonLocked(v *vma, r abi.AddrRange) abi.Addr {
 	if err != nil {
 		return r.Start
 	}
-	if m.enter(v, got, m.file.FD(), off, pteMem) != nil {
+	if m.enter(v, got, m.file.FD(), off, pteMem|pteAnon) != nil {
 		return r.Start
 	}
 	return got.End
+}
+
+// eagerCopyLocked copies a small data segment, which is about to be written anyway.
+func (m *MM) eagerCopyLocked(v *vma, r abi.AddrRange) abi.Addr {
+	if m.ensureLocked(r) != nil || m.fillCopy(v, r, r.Start) != nil {
+		return r.Start
+	}
+	end := r.Start
+	for end < r.End && m.pt.leaf(end).ptes[leafIndex(end)] != 0 {
+		end += abi.PageSize
+	}
+	return end
 }
 
 // eagerHostLocked maps a host file; pages of the memory file wait for faults, since
@@ -147,7 +161,7 @@ func (m *MM) populateAnonLocked(v *vma, r abi.AddrRange) uint64 {
 	}
 	r.End = end
 	off, got, err := m.allocate(v, r, r.Start)
-	if err != nil || m.enter(v, got, m.file.FD(), off, pteMem) != nil {
+	if err != nil || m.enter(v, got, m.file.FD(), off, pteMem|pteAnon) != nil {
 		return 0
 	}
 	return got.Len()

@@ -375,6 +375,15 @@ func TestInvalidate(t *testing.T) {
 		store(t, m, a+i*page4k, 50)
 		store(t, m, anon+i*page4k, 60)
 	}
+	c, err := m.Fork()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.DecUsers()
+	m.Invalidate(abi.AddrRange{Start: a, End: a + 4*page4k}, false)
+	if load(t, m, a) != 50 || load(t, c, a) != 50 {
+		t.Error("private copies dropped")
+	}
 	h.truncate(2 * page4k)
 	all := abi.AddrRange{Start: min(a, anon), End: max(a, anon) + 4*page4k}
 	m.Invalidate(all, true)

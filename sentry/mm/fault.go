@@ -3,6 +3,7 @@ package mm
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"lazaret/platform"
 	"lazaret/sentry/memfile"
@@ -40,13 +41,14 @@ func (m *MM) HandleFault(addr abi.Addr, access platform.Access) error {
 			return &Fault{abi.SIGSEGV, abi.SEGV_ACCERR, addr}
 		}
 		done, err := m.faultLocked(v, addr, access)
+		fresh := !done && err == nil && m.pt.leaf(addr).fresh()
 		m.mu.RUnlock()
 		switch {
 		case err == abi.EFAULT:
 			return &Fault{abi.SIGBUS, abi.BUS_ADRERR, addr}
 		case err != nil:
 			return err
-		case !done && m.idle.real(addr, m.users.Load()):
+		case !done && m.idle.real(addr, m.users.Load(), fresh):
 			return &Fault{abi.SIGSEGV, abi.SEGV_ACCERR, addr}
 		}
 		return nil
@@ -81,6 +83,7 @@ func (m *MM) faultLocked(v *vma, addr abi.Addr, access platform.Access) (bool, e
 		return false, nil
 	}
 	if err == nil {
+		l.gain()
 		m.idle.progress(addr)
 	}
 	return err == nil, err
@@ -88,7 +91,8 @@ func (m *MM) faultLocked(v *vma, addr abi.Addr, access platform.Access) (bool, e
 
 // idleFaults tells a fault that another thread has repaired meanwhile from one that
 // nothing can repair, when the platform does not say what kind of access it was: the
-// first kind cannot happen more often than there are threads.
+// first kind cannot happen more often than there are threads, and not long after the
+// repair.
 type idleFaults struct {
 	mu    sync.Mutex
 	slots [8]idleFault
@@ -100,9 +104,24 @@ type idleFault struct {
 	count int64
 }
 
+// inFlight is how long after a repair a fault from before it may still come in.
+const inFlight = time.Second
+
+var start = time.Now()
+
+func (l *leaf) gain() { l.gained.Store(int64(time.Since(start))) }
+
+func (l *leaf) fresh() bool {
+	return time.Since(start)-time.Duration(l.gained.Load()) < inFlight
+}
+
 // real counts a fault at addr for which nothing was left to do, and reports whether it
 // must be a real one.
-func (i *idleFaults) real(addr abi.Addr, users int64) bool {
+func (i *idleFaults) real(addr abi.Addr, users int64, fresh bool) bool {
+	most := 2*users + 1
+	if !fresh {
+		most = 1
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for j := range i.slots {
@@ -110,7 +129,7 @@ func (i *idleFaults) real(addr abi.Addr, users int64) bool {
 		if s.addr != addr || s.count == 0 {
 			continue
 		}
-		if s.count++; s.count > 2*users+1 {
+		if s.count++; s.count > most {
 			*s = idleFault{}
 			return true
 		}

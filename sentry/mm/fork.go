@@ -234,7 +234,7 @@ func (f *fork) copyPinned(c *MM, w *vma) error {
 			return err
 		}
 		c.file.DecRef(e.off(), abi.PageSize)
-		*e = pte(off) | pteMem | pteMapped
+		*e = pte(off) | pteMem | pteAnon | pteMapped
 	}
 	return nil
 }

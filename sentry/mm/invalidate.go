@@ -20,7 +20,7 @@ func (m *MM) Invalidate(r abi.AddrRange, private bool) {
 		}
 		var drop []abi.AddrRange
 		m.pt.runs(part, func(u run) {
-			if u.p&(pteHost|pteCOW) != 0 {
+			if u.p&pteAnon == 0 {
 				drop = append(drop, u.AddrRange)
 			} else if private {
 				drop = append(drop, m.goneLocked(v, u.AddrRange))

@@ -53,6 +53,9 @@ func (m *MM) MMap(o MapOpts) (abi.Addr, error) {
 }
 
 func (m *MM) mmapLocked(o *MapOpts) (abi.Addr, error) {
+	if m.closed {
+		return 0, abi.ENOMEM
+	}
 	r, err := m.chooseLocked(o)
 	if err != nil {
 		return 0, err
@@ -211,8 +214,22 @@ func (m *MM) evictLocked(r abi.AddrRange) (stale, error) {
 		m.takePagesLocked(v, v.AddrRange, &s)
 	}
 	m.vmas = deleteRange(m.vmas, lo, hi)
-	m.pt.prune(r)
+	m.pt.prune(m.wholeLeafsLocked(r))
 	return s, nil
+}
+
+// wholeLeafsLocked extends r, which is free, over the leafs at its ends that nothing else
+// is mapped in.
+func (m *MM) wholeLeafsLocked(r abi.AddrRange) abi.AddrRange {
+	head := abi.AddrRange{Start: r.Start &^ (leafSize - 1), End: r.Start}
+	if m.freeLocked(head) {
+		r.Start = head.Start
+	}
+	tail := abi.AddrRange{Start: r.End, End: (r.End + leafSize - 1) &^ (leafSize - 1)}
+	if m.freeLocked(tail) {
+		r.End = tail.End
+	}
+	return r
 }
 
 // expelLocked ends an eviction: it unmaps left, the part of the range that has not been

@@ -40,8 +40,15 @@ type modelRun struct {
 	rnd    *rand.Rand
 	worlds []*world
 	log    []string
-	file   *hostFile
-	next   byte
+	file   *hostFile    // mapped privately
+	shm    *memfile.Shm // the same with pages of the memory file
+
+	// Objects that are mapped shared, and their pages.
+	sharedFile *hostFile
+	sharedShm  *memfile.Shm
+	filePages  [hostPages]byte
+	shmPages   [hostPages]byte
+	next       byte
 }
 
 func (x *modelRun) note(f string, a ...any) { x.log = append(x.log, fmt.Sprintf(f, a...)) }
@@ -64,12 +71,21 @@ const hostPages = arenaPages
 
 func (x *modelRun) mmap(w *world) {
 	p, n := x.span()
-	kind := x.rnd.IntN(4)
+	kind := x.rnd.IntN(6)
 	prot := []platform.Access{rw, rw, platform.Read, 0}[x.rnd.IntN(4)]
-	o := MapOpts{Addr: at(p), Len: uint64(n) * page4k, Fixed: true, Prot: prot, Shared: kind == 1, Populate: x.rnd.IntN(8) == 0}
+	o := MapOpts{Addr: at(p), Len: uint64(n) * page4k, Fixed: true, Prot: prot, Shared: kind == 1 || kind > 3, Populate: x.rnd.IntN(8) == 0}
 	off := x.rnd.IntN(hostPages - n + 1)
-	if kind == 2 {
-		o.Object, o.Off = x.file, uint64(off)*page4k
+	switch o.Off = uint64(off) * page4k; kind {
+	case 2:
+		o.Object = x.file
+	case 3:
+		o.Object = x.shm
+	case 4:
+		o.Object = x.sharedFile
+	case 5:
+		o.Object = x.sharedShm
+	default:
+		o.Off = 0
 	}
 	x.note("mmap page %d n %d kind %d prot %d off %d", p, n, kind, prot, off)
 	if _, err := w.m.MMap(o); err != nil {
@@ -77,10 +93,15 @@ func (x *modelRun) mmap(w *world) {
 	}
 	for i := range n {
 		b := new(byte)
-		if kind == 2 {
+		switch kind {
+		case 2, 3:
 			*b = byte(100 + off + i)
+		case 4:
+			b = &x.filePages[off+i]
+		case 5:
+			b = &x.shmPages[off+i]
 		}
-		w.ref[p+i] = modelPage{prot: prot, data: b, priv: kind != 1, anon: kind != 1 && kind != 2}
+		w.ref[p+i] = modelPage{prot: prot, data: b, priv: kind != 1 && kind < 4, anon: kind == 0}
 	}
 }
 
@@ -308,6 +329,9 @@ func (x *modelRun) invariants(m *MM) {
 	if seen != len(as.pages) {
 		x.fail("address space has %d pages, page table %d", len(as.pages), seen)
 	}
+	if m.rss.total() < int64(seen) {
+		x.fail("resident set is %d pages, %d are mapped", m.rss.total(), seen)
+	}
 	total := uint64(0)
 	for _, v := range m.vmas {
 		total += v.Len()
@@ -330,6 +354,17 @@ func runModel(t *testing.T, seed uint64, steps int) {
 		content[i] = byte(100 + i/page4k)
 	}
 	x := &modelRun{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), file: newHostFile(t, content)}
+	x.sharedFile = newHostFile(t, make([]byte, len(content)))
+	x.sharedShm = memfile.NewShm(f, acct, uint64(len(content)))
+	x.shm = memfile.NewShm(f, acct, uint64(len(content)))
+	for done := 0; done < len(content); {
+		e, err := x.shm.Extent(acct, uint64(done), uint64(len(content)-done), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done += copy(f.Bytes(e.Off, e.Len), content[done:])
+		f.DecRef(e.Off, e.Len)
+	}
 	x.worlds = []*world{{newTestMM(t, f, acct), make(model)}}
 	for i := range steps {
 		w := x.worlds[x.rnd.IntN(len(x.worlds))]
@@ -346,6 +381,10 @@ func runModel(t *testing.T, seed uint64, steps int) {
 			x.dontneed(w)
 		case n < 9:
 			x.fork(w)
+		case n < 10:
+			p, k := x.span()
+			x.note("invalidate page %d n %d", p, k)
+			w.m.Invalidate(abi.AddrRange{Start: at(p), End: at(p + k)}, k%2 == 0)
 		default:
 			x.touch(w)
 		}
@@ -359,9 +398,9 @@ func runModel(t *testing.T, seed uint64, steps int) {
 	x.check()
 	for _, w := range x.worlds {
 		w.m.DecUsers()
-		rss := w.m.rss.total()
-		_ = rss
 	}
+	x.shm.DecRef()
+	x.sharedShm.DecRef()
 	if acct.Used() != 0 || f.InUse() != 0 {
 		t.Fatalf("left: %d bytes charged, %d in use", acct.Used(), f.InUse())
 	}

@@ -165,6 +165,7 @@ func (b *protectBatch) flush() error {
 	}
 	err := b.m.as.Protect(g, b.prot)
 	if err == nil {
+		b.m.pt.walk(g, func(_ abi.Addr, l *leaf, _, _ int) { l.gain() })
 		return nil
 	}
 	// The host is out of mappings. Take the pages out: a fault maps them again.

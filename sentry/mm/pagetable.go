@@ -17,6 +17,7 @@ const (
 	pteHost                   // a page of a host file
 	pteMapped                 // the AddressSpace has it
 	pteCOW                    // others may refer to it: copy before a write
+	pteAnon                   // with pteMem: private memory, not the object's page
 
 	pteFlags pte = abi.PageMask
 )
@@ -41,6 +42,9 @@ const (
 type leaf struct {
 	mu   sync.RWMutex
 	ptes [leafPages]pte
+
+	// gained is when an application last gained access to a page here, for idleFaults.
+	gained atomic.Int64
 }
 
 // region is the directory of 1 GiB of addresses.

@@ -104,7 +104,7 @@ func (m *MM) fillAnon(v *vma, r abi.AddrRange, addr abi.Addr) error {
 	if err != nil {
 		return err
 	}
-	return m.enter(v, r, m.file.FD(), off, pteMem)
+	return m.enter(v, r, m.file.FD(), off, pteMem|pteAnon)
 }
 
 // enter maps r to [off, off+r.Len()) of fd and sets its entries to p; the references of
@@ -132,6 +132,7 @@ func (m *MM) set(v *vma, r abi.AddrRange, off int64, p pte) {
 		i := leafIndex(a)
 		if l == nil || i == 0 {
 			l = m.pt.leaf(a)
+			l.gain()
 		}
 		l.ptes[i] = p
 		p = p.next(abi.PageSize)
@@ -153,7 +154,7 @@ func (m *MM) fillCopy(v *vma, r abi.AddrRange, addr abi.Addr) error {
 		m.file.DecRef(off+int64(n), r.Len()-n)
 		r.End = end
 	}
-	return m.enter(v, r, m.file.FD(), off, pteMem)
+	return m.enter(v, r, m.file.FD(), off, pteMem|pteAnon)
 }
 
 // copyObject reads the object's pages at r into the memory file at off and returns the

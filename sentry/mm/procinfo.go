@@ -101,7 +101,11 @@ func (m *MM) Maps(f func(*VMAInfo)) { m.maps(f, false) }
 func (m *MM) MapsDetail(f func(*VMAInfo)) { m.maps(f, true) }
 
 func (m *MM) maps(f func(*VMAInfo), detail bool) {
-	m.mu.Lock() // counting walks the page table
+	if detail {
+		m.mu.Lock() // nobody else may change the page table that is counted
+	} else {
+		m.mu.RLock()
+	}
 	infos := make([]VMAInfo, len(m.vmas))
 	files := make([]FileRef, len(m.vmas))
 	for i, v := range m.vmas {
@@ -113,7 +117,11 @@ func (m *MM) maps(f func(*VMAInfo), detail bool) {
 			m.detailLocked(v, &infos[i])
 		}
 	}
-	m.mu.Unlock()
+	if detail {
+		m.mu.Unlock()
+	} else {
+		m.mu.RUnlock()
+	}
 	// Names are made without the lock: that walks dentries.
 	for i := range infos {
 		if r := files[i]; r != nil {
