@@ -5,13 +5,19 @@ import (
 	"lazaret/syscalls/abi"
 )
 
-// SetBrkStart says where the heap starts: the loader has put the program below it.
+// SetBrkStart makes the heap start above a, the end of the program, with a random gap
+// between them where addresses are random.
 func (m *MM) SetBrkStart(a abi.Addr) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if up, ok := a.RoundUp(); ok {
-		m.brkStart, m.brk = up, up
+	up, ok := a.RoundUp()
+	if !ok {
+		return
 	}
+	if r, ok := up.Range(m.layout.BrkGap); ok && r.End < m.user.End && m.freeLocked(r) {
+		up = r.End
+	}
+	m.brkStart, m.brk = up, up
 }
 
 // Brk moves the end of the heap to a and returns where it is then (brk(2)): it stays

@@ -180,6 +180,7 @@ func TestStackAndBrk(t *testing.T) {
 		t.Errorf("VmStk %d", n)
 	}
 
+	m.SetLayout(false, false, 8<<20)
 	m.SetBrkStart(0x5000_0000)
 	if b := m.Brk(0); b != 0x5000_0000 {
 		t.Errorf("brk is %#x", b)

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lazaret/platform"
 	"lazaret/sentry/memfile"
 	"lazaret/syscalls/abi"
@@ -77,8 +79,15 @@ func (m *MM) faultLocked(v *vma, addr abi.Addr, access platform.Access) (bool, e
 	case p&pteHost != 0:
 		// The host has the page mapped: either it lies beyond the end of the file,
 		// or another thread was faster.
-		_, err = m.extent(v, addr, abi.PageSize, false)
-		return false, err
+		e, err := m.extent(v, addr.RoundDown(), abi.PageSize, false)
+		if err != nil {
+			return false, err
+		}
+		defer m.putExtent(e)
+		if !m.isMem(e) && pastEnd(e) {
+			return false, abi.EFAULT
+		}
+		return false, nil
 	default:
 		return false, nil
 	}
@@ -166,6 +175,12 @@ func (m *MM) extent(v *vma, addr abi.Addr, n uint64, write bool) (memfile.Extent
 		return e, abi.EFAULT
 	}
 	return e, nil
+}
+
+// pastEnd reports whether e starts on a page that the host file does not have.
+func pastEnd(e memfile.Extent) bool {
+	var st unix.Stat_t
+	return unix.Fstat(e.FD, &st) == nil && e.Off >= st.Size
 }
 
 // isMem reports whether e is pages of the memory file, with references for us.

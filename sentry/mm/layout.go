@@ -13,6 +13,7 @@ type Layout struct {
 	MmapBase abi.Addr // mappings are placed downwards from here
 	PIEBase  abi.Addr // where a position independent program with an interpreter is loaded
 	BrkGap   uint64   // bytes between the program's end and the start of the heap, at random
+	Random   bool     // addresses are chosen at random
 	BottomUp bool     // legacy layout: mappings are placed upwards from a third of the range
 }
 
@@ -46,6 +47,7 @@ func newLayout(user abi.AddrRange, randomize bool, stack uint64) Layout {
 		MmapBase: user.End.RoundDown() - abi.Addr(gap).RoundDown() - pick(r[1], mmapRandom),
 		PIEBase:  third + third - user.Start + pick(r[2], mmapRandom),
 		BrkGap:   uint64(pick(r[3], brkRandom)),
+		Random:   randomize,
 	}
 	l.StackTop = l.StackTop.RoundDown()
 	l.MmapBase = max(l.MmapBase, user.Start+abi.Addr(span/6).RoundDown())
@@ -69,6 +71,20 @@ func (m *MM) Layout() Layout {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.layout
+}
+
+// StackTop returns the end of the main thread's stack.
+func (m *MM) StackTop() abi.Addr { return m.Layout().StackTop }
+
+// Randomize returns a, moved up by as much as mappings are moved down.
+func (m *MM) Randomize(a abi.Addr) abi.Addr {
+	if !m.Layout().Random {
+		return a
+	}
+	var b [8]byte
+	rand.Read(b[:])
+	most := min(mmapRandom, m.user.Len()/8)
+	return a + abi.Addr(binary.LittleEndian.Uint64(b[:])%most).RoundDown()
 }
 
 // placeLocked finds n free bytes where the layout wants them, or returns 0.

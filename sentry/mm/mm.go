@@ -94,6 +94,9 @@ func (m *MM) Account() *memfile.Account { return m.acct }
 // IncUsers adds a user: a task that runs in the address space.
 func (m *MM) IncUsers() { m.users.Add(1) }
 
+// Users returns the number of users.
+func (m *MM) Users() int64 { return m.users.Load() }
+
 // TryIncUsers adds a user unless the last one has gone (for /proc).
 func (m *MM) TryIncUsers() bool {
 	for {

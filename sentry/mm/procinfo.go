@@ -27,6 +27,20 @@ func (m *MM) Ranges() Ranges {
 	return m.ranges
 }
 
+// SetArgRange sets where the arguments and the environment are.
+func (m *MM) SetArgRange(args, env abi.AddrRange) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ranges.Args, m.ranges.Env = args, env
+}
+
+// SetAuxv sets the auxiliary vector, which is not changed after that.
+func (m *MM) SetAuxv(b []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ranges.Auxv = b
+}
+
 // Stats are sizes for /proc/PID/status, statm and stat, in bytes.
 type Stats struct {
 	VmSize, VmPeak, VmLck, VmData, VmStk, VmExe, VmLib uint64
