@@ -108,6 +108,9 @@ func chownLocked(ctx *Context, d *Dentry, set *SetAttr) error {
 			kill |= abi.S_ISGID
 		}
 		if kill != 0 {
+			if !ownerOrCapable(c, uid) { // the kernel's own change of mode is checked like chmod(2)
+				return abi.EPERM
+			}
 			set.Valid |= SetMode
 			set.Mode = mode &^ kill & 0o7777
 		}

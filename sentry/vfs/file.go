@@ -264,10 +264,10 @@ func (f *File) Sync(ctx *Context, dataOnly bool) error {
 // Allocate is fallocate(2).
 func (f *File) Allocate(ctx *Context, mode uint32, off, n int64) error {
 	switch {
+	case f.Mode&ModePath != 0:
+		return abi.EBADF
 	case off < 0 || n <= 0:
 		return abi.EINVAL
-	case f.Mode&ModePath != 0 || f.Mode&ModeWrite == 0:
-		return abi.EBADF
 	case mode&^(abi.FALLOC_FL_KEEP_SIZE|abi.FALLOC_FL_PUNCH_HOLE|abi.FALLOC_FL_COLLAPSE_RANGE|
 		abi.FALLOC_FL_ZERO_RANGE|abi.FALLOC_FL_INSERT_RANGE|abi.FALLOC_FL_UNSHARE_RANGE) != 0:
 		return abi.EOPNOTSUPP
@@ -275,6 +275,8 @@ func (f *File) Allocate(ctx *Context, mode uint32, off, n int64) error {
 		return abi.EOPNOTSUPP
 	case mode&abi.FALLOC_FL_PUNCH_HOLE != 0 && mode&abi.FALLOC_FL_ZERO_RANGE != 0:
 		return abi.EOPNOTSUPP
+	case f.Mode&ModeWrite == 0:
+		return abi.EBADF
 	}
 	switch f.Path.Dentry.typ {
 	case abi.S_IFIFO:
@@ -305,6 +307,9 @@ func (f *File) Allocate(ctx *Context, mode uint32, off, n int64) error {
 	st := f.Path.Dentry.state
 	st.mu.Lock()
 	err := a.Allocate(ctx, f, mode, off, n)
+	if err == nil {
+		err = dropSetid(ctx, f.Path.Dentry)
+	}
 	st.mu.Unlock()
 	if err == nil {
 		notifyFile(f, inModify)

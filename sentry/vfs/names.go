@@ -72,6 +72,9 @@ func makeLocked(ctx *Context, dir Path, neg *Dentry, args *MakeArgs) (*Dentry, e
 	if err := mayCreate(ctx, dir.Dentry); err != nil {
 		return nil, err
 	}
+	if !mayMakeDevice(ctx, args) {
+		return nil, abi.EPERM
+	}
 	fsDir, err := dir.Dentry.dir()
 	if err != nil {
 		return nil, err
@@ -87,6 +90,18 @@ func makeLocked(ctx *Context, dir Path, neg *Dentry, args *MakeArgs) (*Dentry, e
 	c := &dir.Dentry.super.cache
 	c.drop(neg)
 	return hash(ctx, newDentry(dir.Dentry, name), inode)
+}
+
+// mayMakeDevice: devices need CAP_MKNOD in the initial namespace, but for the whiteouts
+// of overlay.
+func mayMakeDevice(ctx *Context, args *MakeArgs) bool {
+	switch t := args.Mode & abi.S_IFMT; {
+	case t != abi.S_IFCHR && t != abi.S_IFBLK:
+	case t == abi.S_IFCHR && args.Major == 0 && args.Minor == 0:
+	default:
+		return ctx.Creds.Effective.Has(abi.CAP_MKNOD) && ctx.Creds.UserNS.Parent == nil
+	}
+	return true
 }
 
 // makeAt makes a file at name. Only with LookupDirectory may a slash follow the name.
@@ -133,10 +148,6 @@ func MknodAt(ctx *Context, start Path, name string, mode, major, minor uint32) e
 		args.Mode |= abi.S_IFREG
 	case abi.S_IFREG, abi.S_IFIFO, abi.S_IFSOCK:
 	case abi.S_IFCHR, abi.S_IFBLK:
-		whiteout := mode&abi.S_IFMT == abi.S_IFCHR && major == 0 && minor == 0
-		if !whiteout && !(ctx.Creds.Effective.Has(abi.CAP_MKNOD) && ctx.Creds.UserNS.Parent == nil) {
-			return abi.EPERM
-		}
 		args.Major, args.Minor = major, minor
 	case abi.S_IFDIR:
 		return abi.EPERM
@@ -245,6 +256,9 @@ func linkLocked(ctx *Context, old Path, w *walker) (*Dentry, error) {
 // mayLink is fs.protected_hardlinks: one links to one's own files, and to regular files
 // without set-id bits that one may read and write.
 func mayLink(ctx *Context, d *Dentry) error {
+	if Protected.Hardlinks.Load() == 0 {
+		return nil
+	}
 	mode, uid, _, err := perms(ctx, d.inode)
 	if err != nil {
 		return err

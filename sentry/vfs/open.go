@@ -87,7 +87,13 @@ func openCreate(w *walker, how *OpenHow) (*File, error) {
 		if err := w.walk(true); err != nil {
 			return nil, err
 		}
-		if w.lastKind != lastName || w.slash {
+		if w.lastKind != lastName {
+			if how.Flags&abi.O_EXCL != 0 {
+				return nil, abi.EEXIST
+			}
+			return nil, abi.EISDIR
+		}
+		if w.slash {
 			return nil, abi.EISDIR
 		}
 		f, err := openLast(w, how)
@@ -141,9 +147,14 @@ func openExisting(ctx *Context, p Path, dir *Dentry, how *OpenHow) (*File, error
 	return OpenPath(ctx, p, how.Flags)
 }
 
-// mayCreateInSticky is fs.protected_regular=2 and fs.protected_fifos=1 (Debian's).
+// mayCreateInSticky is fs.protected_regular and fs.protected_fifos: 1 protects files in
+// sticky directories that others may write, 2 also in those that the group may.
 func mayCreateInSticky(ctx *Context, dir, d *Dentry) error {
-	if d.typ != abi.S_IFREG && d.typ != abi.S_IFIFO || !dir.IsDir() {
+	level := Protected.Regular.Load()
+	if d.typ == abi.S_IFIFO {
+		level = Protected.FIFOs.Load()
+	}
+	if level == 0 || d.typ != abi.S_IFREG && d.typ != abi.S_IFIFO || !dir.IsDir() {
 		return nil
 	}
 	mode, duid, _, err := perms(ctx, dir.inode)
@@ -154,7 +165,7 @@ func mayCreateInSticky(ctx *Context, dir, d *Dentry) error {
 	if err != nil || uid == duid || uid == ctx.Creds.FSUID {
 		return err
 	}
-	if mode&abi.S_IWOTH != 0 || mode&abi.S_IWGRP != 0 && d.typ == abi.S_IFREG {
+	if mode&abi.S_IWOTH != 0 || mode&abi.S_IWGRP != 0 && level >= 2 {
 		return abi.EACCES
 	}
 	return nil

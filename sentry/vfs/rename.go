@@ -12,9 +12,6 @@ func RenameAt2(ctx *Context, oldStart Path, oldName string, newStart Path, newNa
 	if flags&abi.RENAME_EXCHANGE != 0 && flags&(abi.RENAME_NOREPLACE|abi.RENAME_WHITEOUT) != 0 {
 		return abi.EINVAL
 	}
-	if flags&abi.RENAME_WHITEOUT != 0 && !ctx.Creds.HasCap(abi.CAP_MKNOD) {
-		return abi.EPERM
-	}
 	return retry(func() error {
 		var from, to walker
 		if err := parentWalk(ctx, &from, oldStart, oldName); err != nil {

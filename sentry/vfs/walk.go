@@ -353,6 +353,9 @@ func (w *walker) magic(ml MagicLink) (done bool, err error) {
 // mayFollow is fs.protected_symlinks: in a sticky world-writable directory only one's
 // own links and those of the directory's owner are followed (proc_sys_fs(5)).
 func mayFollow(ctx *Context, dir, link *Dentry) error {
+	if Protected.Symlinks.Load() == 0 {
+		return nil
+	}
 	mode, duid, _, err := perms(ctx, dir.inode)
 	if err != nil || mode&(abi.S_ISVTX|abi.S_IWOTH) != abi.S_ISVTX|abi.S_IWOTH {
 		return err

@@ -49,11 +49,16 @@ func xattrPermission(ctx *Context, p Path, name string, mask uint32) error {
 	return inodePermission(ctx, d, mask)
 }
 
-// xattrOf checks the name and finds the inode's attributes.
-func xattrOf(p Path, name string) (Xattrs, error) {
+// checkXattrName checks what the name itself allows to check.
+func checkXattrName(name string) error {
 	if name == "" || len(name) > xattrNameMax {
-		return nil, abi.ERANGE
+		return abi.ERANGE
 	}
+	return nil
+}
+
+// xattrOf finds the inode's attributes if it has those of name's name space.
+func xattrOf(p Path, name string) (Xattrs, error) {
 	x, ok := p.Inode().(Xattrs)
 	if !ok {
 		return nil, abi.EOPNOTSUPP
@@ -74,11 +79,14 @@ func xattrOf(p Path, name string) (Xattrs, error) {
 
 // GetXattr is getxattr(2) without the size rules.
 func GetXattr(ctx *Context, p Path, name string) ([]byte, error) {
-	x, err := xattrOf(p, name)
-	if err != nil {
+	if err := checkXattrName(name); err != nil {
 		return nil, err
 	}
 	if err := xattrPermission(ctx, p, name, MayRead); err != nil {
+		return nil, err
+	}
+	x, err := xattrOf(p, name)
+	if err != nil {
 		return nil, err
 	}
 	return x.GetXattr(ctx, name)
@@ -95,11 +103,14 @@ func SetXattr(ctx *Context, p Path, name string, value []byte, flags int) error 
 	if err := mayWriteMount(p); err != nil {
 		return err
 	}
-	x, err := xattrOf(p, name)
-	if err != nil {
+	if err := checkXattrName(name); err != nil {
 		return err
 	}
 	if err := xattrMayWrite(ctx, p, name, value); err != nil {
+		return err
+	}
+	x, err := xattrOf(p, name)
+	if err != nil {
 		return err
 	}
 	st := p.Dentry.state
@@ -117,11 +128,14 @@ func RemoveXattr(ctx *Context, p Path, name string) error {
 	if err := mayWriteMount(p); err != nil {
 		return err
 	}
-	x, err := xattrOf(p, name)
-	if err != nil {
+	if err := checkXattrName(name); err != nil {
 		return err
 	}
 	if err := xattrMayWrite(ctx, p, name, nil); err != nil {
+		return err
+	}
+	x, err := xattrOf(p, name)
+	if err != nil {
 		return err
 	}
 	st := p.Dentry.state

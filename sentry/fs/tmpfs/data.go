@@ -242,7 +242,7 @@ func (d *data) truncate(fs *FS, size uint64) error {
 	}
 	old := d.size
 	d.size = size
-	if size >= old {
+	if size > old {
 		d.mu.Unlock()
 		return nil
 	}
