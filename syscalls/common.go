@@ -73,6 +73,11 @@ func at(t *kernel.Task, dirfd int32, addr abi.Addr) (start, string, error) {
 // lookupAt finds the file that dirfd, name and AT_* flags designate. allowed are the flags
 // that the call knows. The caller calls done on the start that is returned.
 func lookupAt(t *kernel.Task, dirfd int32, addr abi.Addr, flags, allowed int32) (vfs.Path, start, error) {
+	return lookupCtx(t, t.Ctx(), dirfd, addr, flags, allowed)
+}
+
+// lookupCtx is lookupAt with the rights of ctx.
+func lookupCtx(t *kernel.Task, ctx *vfs.Context, dirfd int32, addr abi.Addr, flags, allowed int32) (vfs.Path, start, error) {
 	if flags&^allowed != 0 {
 		return vfs.Path{}, start{}, abi.EINVAL
 	}
@@ -98,7 +103,7 @@ func lookupAt(t *kernel.Task, dirfd int32, addr abi.Addr, flags, allowed int32) 
 	if flags&abi.AT_SYMLINK_NOFOLLOW == 0 {
 		lf = vfs.LookupFollow
 	}
-	p, err := vfs.Lookup(t.Ctx(), s.path, name, lf)
+	p, err := vfs.Lookup(ctx, s.path, name, lf)
 	if err != nil {
 		s.done()
 		return vfs.Path{}, start{}, err

@@ -87,24 +87,24 @@ func fcntlIO(t *kernel.Task, f *vfs.File, cmd int32, arg uint64) (uint64, error)
 		return done0(recordLock(t, f, cmd, abi.Addr(arg)))
 	case abi.F_GETOWN, abi.F_SETOWN, abi.F_GETOWN_EX, abi.F_SETOWN_EX, abi.F_GETSIG, abi.F_SETSIG:
 		return fcntlOwner(t, f, cmd, arg)
-	case abi.F_GETPIPE_SZ:
-		n, err := pipe.Capacity(f)
-		return uint64(n), err
-	case abi.F_SETPIPE_SZ:
-		n, err := pipe.SetCapacity(t.Ctx(), f, uint32(arg))
-		return uint64(n), err
+	case abi.F_GETPIPE_SZ, abi.F_SETPIPE_SZ:
+		p := pipe.Of(f)
+		if p == nil {
+			return 0, abi.EBADF
+		}
+		if cmd == abi.F_GETPIPE_SZ {
+			return uint64(p.Size()), nil
+		}
+		return retInt(p.SetSize(t.Ctx(), uint64(uint32(arg))))
 	case abi.F_GET_SEALS:
-		s, err := vfs.Seals(f)
+		s, err := f.Seals()
 		return uint64(s), err
 	case abi.F_ADD_SEALS:
-		return done0(vfs.AddSeals(f, uint32(arg)))
+		return done0(f.AddSeals(uint32(arg)))
 	case abi.F_GETLEASE:
 		return abi.F_UNLCK, nil
 	case abi.F_SETLEASE:
-		if arg == abi.F_UNLCK {
-			return 0, abi.EAGAIN
-		}
-		return 0, abi.EINVAL
+		return done0(f.SetLease(t.Ctx(), int32(arg)))
 	case abi.F_GET_RW_HINT, abi.F_GET_FILE_RW_HINT:
 		var none uint64
 		return done0(copyOut(t, abi.Addr(arg), &none))
@@ -128,28 +128,77 @@ func recordLock(t *kernel.Task, f *vfs.File, cmd int32, addr abi.Addr) error {
 	if err != nil {
 		return err
 	}
-	ofd := cmd == abi.F_OFD_GETLK || cmd == abi.F_OFD_SETLK || cmd == abi.F_OFD_SETLKW
-	if ofd && l.PID != 0 {
+	k := vfs.RecordLock{Owner: t.Files(), PID: t.ThreadGroup().PIDIn(t.PIDNS()), Type: l.Type}
+	if cmd == abi.F_OFD_GETLK || cmd == abi.F_OFD_SETLK || cmd == abi.F_OFD_SETLKW {
+		if l.PID != 0 {
+			return abi.EINVAL
+		}
+		k.Owner, k.PID = f, -1
+	}
+	if k.Start, k.End, err = lockRange(t, f, &l); err != nil {
+		return err
+	}
+	switch l.Type {
+	case abi.F_RDLCK, abi.F_WRLCK:
+	case abi.F_UNLCK:
+		if cmd == abi.F_GETLK {
+			return abi.EINVAL
+		}
+	default:
 		return abi.EINVAL
 	}
-	req := vfs.RecordLock{Type: l.Type, Whence: l.Whence, Start: l.Start, Len: l.Len, OFD: ofd}
 	switch cmd {
 	case abi.F_GETLK, abi.F_OFD_GETLK:
-		got, err := vfs.GetRecordLock(t.Ctx(), f, t.Files(), &req)
-		if err != nil {
-			return err
-		}
-		if got.Type == abi.F_UNLCK {
-			l.Type = abi.F_UNLCK
-		} else {
-			l = flock{Type: got.Type, Whence: abi.SEEK_SET, Start: got.Start, Len: got.Len, PID: got.PID}
+		got := f.TestLock(k)
+		l.Type = got.Type
+		if got.Type != abi.F_UNLCK {
+			l = flock{Type: got.Type, Whence: abi.SEEK_SET, Start: got.Start, PID: got.PID}
+			if got.End != 1<<63-1 {
+				l.Len = got.End - got.Start + 1
+			}
 		}
 		return copyOut(t, addr, &l)
 	case abi.F_SETLKW, abi.F_OFD_SETLKW:
-		return vfs.SetRecordLock(t.Ctx(), f, t.Files(), &req, vfs.LockWait)
+		return f.SetLock(t.Ctx(), k, vfs.LockSleep)
 	default:
-		return vfs.SetRecordLock(t.Ctx(), f, t.Files(), &req, vfs.LockNoWait)
+		return f.SetLock(t.Ctx(), k, vfs.LockNoWait)
 	}
+}
+
+// lockRange returns the first and last byte that l names (fcntl(2)).
+func lockRange(t *kernel.Task, f *vfs.File, l *flock) (first, last int64, err error) {
+	base := int64(0)
+	switch l.Whence {
+	case abi.SEEK_SET:
+	case abi.SEEK_CUR:
+		base = f.Pos()
+	case abi.SEEK_END:
+		a, _, err := vfs.Stat(t.Ctx(), f.Path)
+		if err != nil {
+			return 0, 0, err
+		}
+		base = int64(a.Size)
+	default:
+		return 0, 0, abi.EINVAL
+	}
+	first = base + l.Start
+	if l.Start > 0 && first < base {
+		return 0, 0, abi.EOVERFLOW
+	}
+	switch {
+	case l.Len == 0:
+		last = 1<<63 - 1
+	case l.Len > 0:
+		if last = first + l.Len - 1; last < first {
+			return 0, 0, abi.EOVERFLOW
+		}
+	default:
+		first, last = first+l.Len, first-1
+	}
+	if first < 0 {
+		return 0, 0, abi.EINVAL
+	}
+	return first, last, nil
 }
 
 // ownerEx is struct f_owner_ex.
@@ -237,5 +286,5 @@ func Flock(t *kernel.Task, a *abi.Args) (uint64, error) {
 		return 0, err
 	}
 	defer f.DecRef()
-	return done0(vfs.Flock(t.Ctx(), f, int(a.Int(1))))
+	return done0(f.Flock(t.Ctx(), a.Uint(1)))
 }

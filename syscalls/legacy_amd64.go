@@ -2,8 +2,10 @@ package syscalls
 
 import (
 	"encoding/binary"
+	"time"
 
 	"lazaret/sentry/kernel"
+	"lazaret/sentry/kernel/clock"
 	"lazaret/sentry/vfs"
 	"lazaret/syscalls/abi"
 )
@@ -49,7 +51,35 @@ var legacyRows = []Row{
 	full(abi.SYS_READLINK, "readlink", func(t *kernel.Task, a *abi.Args) (uint64, error) {
 		return readlinkAt(t, abi.AT_FDCWD, a.Addr(0), a.Addr(1), a.Int(2))
 	}, Path, Buf, Hex),
+	full(abi.SYS_CHMOD, "chmod", func(t *kernel.Task, a *abi.Args) (uint64, error) {
+		return done0(chmodAt(t, abi.AT_FDCWD, a.Addr(0), a.Uint(1), 0))
+	}, Path, Octal),
+	full(abi.SYS_CHOWN, "chown", func(t *kernel.Task, a *abi.Args) (uint64, error) {
+		return done0(chownAt(t, abi.AT_FDCWD, a.Addr(0), a.Uint(1), a.Uint(2), 0))
+	}, Path, Int, Int),
+	full(abi.SYS_LCHOWN, "lchown", func(t *kernel.Task, a *abi.Args) (uint64, error) {
+		return done0(chownAt(t, abi.AT_FDCWD, a.Addr(0), a.Uint(1), a.Uint(2), abi.AT_SYMLINK_NOFOLLOW))
+	}, Path, Int, Int),
+	full(abi.SYS_ACCESS, "access", func(t *kernel.Task, a *abi.Args) (uint64, error) {
+		return done0(accessAt(t, abi.AT_FDCWD, a.Addr(0), a.Uint(1), 0))
+	}, Path, Octal),
 	full(abi.SYS_DUP2, "dup2", Dup2, FD, FD),
+	full(abi.SYS_POLL, "poll", Poll, Buf, Int, Int),
+	full(abi.SYS_SELECT, "select", Select, Int, Buf, Buf, Buf, Buf),
+	full(abi.SYS_PIPE, "pipe", func(t *kernel.Task, a *abi.Args) (uint64, error) { return done0(pipe2(t, a.Addr(0), 0)) }, Buf),
+	full(abi.SYS_EVENTFD, "eventfd", func(t *kernel.Task, a *abi.Args) (uint64, error) {
+		return Eventfd2(t, &abi.Args{a[0], 0})
+	}, Int),
+	full(abi.SYS_EPOLL_CREATE, "epoll_create", func(t *kernel.Task, a *abi.Args) (uint64, error) {
+		if a.Int(0) <= 0 {
+			return 0, abi.EINVAL
+		}
+		return EpollCreate1(t, &abi.Args{})
+	}, Int),
+	full(abi.SYS_EPOLL_WAIT, "epoll_wait", func(t *kernel.Task, a *abi.Args) (uint64, error) {
+		return epollWait(t, a, millis(a.Int(3)))
+	}, FD, Buf, Int, Int),
+	full(abi.SYS_TIME, "time", Time, Buf),
 	full(abi.SYS_GETDENTS, "getdents", Getdents, FD, Buf, Hex),
 }
 
@@ -82,4 +112,36 @@ func Getdents(t *kernel.Task, a *abi.Args) (uint64, error) {
 		out[end-1] = d.Type
 		return out
 	})
+}
+
+// Select is select(2), whose timeout is a timeval that is written back.
+func Select(t *kernel.Task, a *abi.Args) (uint64, error) {
+	var deadline time.Time
+	addr, zero := a.Addr(4), false
+	if addr != 0 {
+		tv, err := copyIn[abi.Timeval](t, addr)
+		if err != nil {
+			return 0, err
+		}
+		if tv.Sec < 0 || tv.Usec < 0 {
+			return 0, abi.EINVAL
+		}
+		ns := abi.Timespec{Sec: tv.Sec + tv.Usec/1_000_000, Nsec: tv.Usec % 1_000_000 * abi.NsecPerUsec}.Nano()
+		deadline, zero = clock.After(ns), ns == 0
+	}
+	n, err := selectFDs(t, a, deadline, zero)
+	if addr != 0 {
+		left := abi.NsecToTimeval(max(time.Until(deadline).Nanoseconds(), 0))
+		_ = copyOut(t, addr, &left)
+	}
+	return n, noHand(err)
+}
+
+// Time is time(2).
+func Time(t *kernel.Task, a *abi.Args) (uint64, error) {
+	now := t.Kernel().Clock.RealtimeNS() / abi.NsecPerSec
+	if addr := a.Addr(0); addr != 0 {
+		return uint64(now), copyOut(t, addr, &now)
+	}
+	return uint64(now), nil
 }

@@ -4,6 +4,7 @@ import (
 	"lazaret/platform"
 	"lazaret/sentry/kernel"
 	"lazaret/sentry/mm"
+	"lazaret/sentry/vfs"
 	"lazaret/syscalls/abi"
 )
 
@@ -65,11 +66,14 @@ func Mmap(t *kernel.Task, a *abi.Args) (uint64, error) {
 	if o.Shared {
 		kind = abi.MAP_SHARED
 	}
-	if o.Object, o.MaxProt, err = f.MmapObject(t.Ctx(), prot, kind); err != nil {
+	if o.Object, err = f.Mmap(t.Ctx(), prot, kind); err != nil {
 		return 0, err
 	}
-	if o.Object != nil {
+	if o.Object != nil { // /dev/zero gives anonymous memory
 		o.File = f
+	}
+	if o.Shared && f.Mode&vfs.ModeWrite == 0 {
+		o.MaxProt &^= platform.Write
 	}
 	addr, err := t.MM().MMap(o)
 	return uint64(addr), err
@@ -96,22 +100,22 @@ func Mprotect(t *kernel.Task, a *abi.Args) (uint64, error) {
 	if p&^(abi.PROT_READ|abi.PROT_WRITE|abi.PROT_EXEC|abi.PROT_SEM|grows) != 0 || p&grows == grows {
 		return 0, abi.EINVAL
 	}
-	return done0(t.MM().Mprotect(a.Addr(0), a.Size(1), platform.Access(p&7), p&grows))
+	return done0(t.MM().Mprotect(a.Addr(0), a.Size(1), platform.Access(p&7), mm.Grows(p>>24&3)))
 }
 
 // Madvise is madvise(2).
 func Madvise(t *kernel.Task, a *abi.Args) (uint64, error) {
-	return done0(t.MM().Madvise(a.Addr(0), a.Size(1), a.Int(2)))
+	return done0(t.MM().Madvise(a.Addr(0), a.Size(1), int(a.Int(2))))
 }
 
 // Msync is msync(2).
 func Msync(t *kernel.Task, a *abi.Args) (uint64, error) {
-	return done0(t.MM().Msync(a.Addr(0), a.Size(1), a.Uint(2)))
+	return done0(t.MM().Msync(a.Addr(0), a.Size(1), int(a.Int(2))))
 }
 
 // Mlock is mlock(2).
 func Mlock(t *kernel.Task, a *abi.Args) (uint64, error) {
-	return done0(t.MM().Mlock(a.Addr(0), a.Size(1), mayLock(t)))
+	return done0(t.MM().Mlock(a.Addr(0), a.Size(1), false))
 }
 
 // Mlock2 is mlock2(2).
@@ -119,11 +123,8 @@ func Mlock2(t *kernel.Task, a *abi.Args) (uint64, error) {
 	if a.Uint(2)&^abi.MLOCK_ONFAULT != 0 {
 		return 0, abi.EINVAL
 	}
-	return Mlock(t, a)
+	return done0(t.MM().Mlock(a.Addr(0), a.Size(1), a.Uint(2)&abi.MLOCK_ONFAULT != 0))
 }
-
-// mayLock reports whether RLIMIT_MEMLOCK does not apply.
-func mayLock(t *kernel.Task) bool { return t.Creds().HasCap(abi.CAP_IPC_LOCK) }
 
 // Munlock is munlock(2).
 func Munlock(t *kernel.Task, a *abi.Args) (uint64, error) {
@@ -132,7 +133,7 @@ func Munlock(t *kernel.Task, a *abi.Args) (uint64, error) {
 
 // Mlockall is mlockall(2).
 func Mlockall(t *kernel.Task, a *abi.Args) (uint64, error) {
-	return done0(t.MM().MlockAll(a.Uint(0), mayLock(t)))
+	return done0(t.MM().MlockAll(int(a.Int(0))))
 }
 
 // Munlockall is munlockall(2).

@@ -134,7 +134,7 @@ func renameAt(t *kernel.Task, oldfd int32, oldAddr abi.Addr, newfd int32, newAdd
 		return err
 	}
 	defer sn.done()
-	return vfs.RenameAt(t.Ctx(), so.path, oldName, sn.path, newName, flags)
+	return vfs.RenameAt2(t.Ctx(), so.path, oldName, sn.path, newName, flags)
 }
 
 // Readlinkat is readlinkat(2).

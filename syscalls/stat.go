@@ -39,13 +39,13 @@ func statAt(t *kernel.Task, dirfd int32, name, out abi.Addr, flags int32) error 
 }
 
 func statOut(t *kernel.Task, p vfs.Path, out abi.Addr, sync int) error {
-	a, err := vfs.Stat(t.Ctx(), p, sync)
+	a, dev, err := vfs.StatX(t.Ctx(), p, sync)
 	if err != nil {
 		return err
 	}
 	ns := t.UserNS()
 	st := abi.Stat{
-		Dev: p.Dentry.Super().Dev(), Ino: a.Ino, Mode: a.Mode, UID: ns.UID(a.UID), GID: ns.GID(a.GID),
+		Dev: dev, Ino: a.Ino, Mode: a.Mode, UID: ns.UID(a.UID), GID: ns.GID(a.GID),
 		Rdev: abi.MakeDev(a.RdevMajor, a.RdevMinor), Size: int64(a.Size), Blocks: int64(a.Blocks),
 		Atime: a.Atime, Mtime: a.Mtime, Ctime: a.Ctime,
 	}
@@ -65,32 +65,30 @@ func Statx(t *kernel.Task, a *abi.Args) (uint64, error) {
 		return 0, err
 	}
 	defer s.done()
-	at, err := vfs.Stat(t.Ctx(), p, int(flags)&abi.AT_STATX_SYNC_TYPE)
+	at, dev, err := vfs.StatX(t.Ctx(), p, int(flags)&abi.AT_STATX_SYNC_TYPE)
 	if err != nil {
 		return 0, err
 	}
 	x := statxOf(t, p, &at)
+	x.DevMajor, x.DevMinor = abi.SplitDev(dev)
 	return done0(copyOut(t, a.Addr(4), &x))
 }
 
 func statxOf(t *kernel.Task, p vfs.Path, a *vfs.Attr) abi.Statx {
 	ts := func(v abi.Timespec) abi.StatxTimestamp { return abi.StatxTimestamp{Sec: v.Sec, Nsec: uint32(v.Nsec)} }
-	ns, super := t.UserNS(), p.Dentry.Super()
+	ns := t.UserNS()
 	x := abi.Statx{
 		Mask: abi.STATX_BASIC_STATS | abi.STATX_MNT_ID, Blksize: a.BlkSize, Attributes: a.Flags, Nlink: a.Nlink,
 		UID: ns.UID(a.UID), GID: ns.GID(a.GID), Mode: uint16(a.Mode), Ino: a.Ino, Size: a.Size, Blocks: a.Blocks,
 		AttributesMask: abi.STATX_ATTR_MOUNT_ROOT,
 		Atime:          ts(a.Atime), Btime: ts(a.Btime), Ctime: ts(a.Ctime), Mtime: ts(a.Mtime),
-		RdevMajor: a.RdevMajor, RdevMinor: a.RdevMinor, DevMajor: super.Major, DevMinor: super.Minor,
+		RdevMajor: a.RdevMajor, RdevMinor: a.RdevMinor,
 	}
 	if a.Btime != (abi.Timespec{}) {
 		x.Mask |= abi.STATX_BTIME
 	}
 	if p.Mount != nil {
 		x.MntID = p.Mount.ID()
-		if p.Mount.Root() == p.Dentry {
-			x.Attributes |= abi.STATX_ATTR_MOUNT_ROOT
-		}
 	}
 	return x
 }

@@ -55,7 +55,7 @@ func Load(p *Params) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.DecRef(p.Ctx)
+	defer file.DecRef()
 	exe, err := parseELF(p.Ctx, file)
 	if err != nil {
 		return nil, err
@@ -73,13 +73,13 @@ func resolveScript(p *Params) (*vfs.File, error) {
 		var head [256]byte
 		n, err := readSome(p.Ctx, file, head[:], 0)
 		if err != nil {
-			file.DecRef(p.Ctx)
+			file.DecRef()
 			return nil, err
 		}
 		if n < 2 || head[0] != '#' || head[1] != '!' {
 			return file, nil
 		}
-		file.DecRef(p.Ctx)
+		file.DecRef()
 		if depth == maxInterpreters {
 			return nil, abi.ELOOP
 		}
@@ -128,13 +128,14 @@ func parseShebang(line []byte, cut bool) (interp, arg string, err error) {
 func loadELF(p *Params, exe *elfFile) (*Image, error) {
 	hint := abi.Addr(0)
 	if exe.typ == abi.ET_DYN && exe.interp != "" {
-		hint = p.MM.Randomize(pieBase)
+		hint = p.MM.Layout().PIEBase
 	}
 	main, err := mapELF(p.Ctx, p.MM, exe, hint)
 	if err != nil {
 		return nil, err
 	}
 	p.MM.SetBrkStart(main.end)
+	ranges := mm.Ranges{Code: main.code, Data: main.data}
 	img := &Image{Entry: main.entry}
 	base := abi.Addr(0)
 	if exe.interp != "" {
@@ -147,9 +148,10 @@ func loadELF(p *Params, exe *elfFile) (*Image, error) {
 			return nil, err
 		}
 	}
-	if img.SP, err = buildStack(p.MM, p, auxVector(p, exe, main, base, img.VDSO), exe.execStack); err != nil {
+	if img.SP, err = buildStack(p.MM, p, auxVector(p, exe, main, base, img.VDSO), exe.execStack, &ranges); err != nil {
 		return nil, err
 	}
+	p.MM.SetRanges(ranges)
 	exe.file.IncRef()
 	img.File = exe.file
 	return img, nil
@@ -161,7 +163,7 @@ func loadInterp(p *Params, path string) (entry, base abi.Addr, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	defer f.DecRef(p.Ctx)
+	defer f.DecRef()
 	ld, err := parseELF(p.Ctx, f)
 	if err == abi.ENOEXEC {
 		return 0, 0, abi.ELIBBAD

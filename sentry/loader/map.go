@@ -9,15 +9,12 @@ import (
 
 // mapped is where an ELF file ended up.
 type mapped struct {
-	bias  uint64 // added to every address in the file
-	entry abi.Addr
-	phdr  abi.Addr // the program header table in memory, 0 if no segment holds it
-	end   abi.Addr // end of the last segment with data: where brk starts
+	bias       uint64 // added to every address in the file
+	entry      abi.Addr
+	phdr       abi.Addr      // the program header table in memory, 0 if no segment holds it
+	end        abi.Addr      // end of the last segment with data: where brk starts
+	code, data abi.AddrRange // for /proc
 }
-
-// pieBase is where Linux on 64-bit machines puts position independent programs that
-// have an interpreter: two thirds up the address space, randomized.
-const pieBase = abi.Addr(0x555555554000)
 
 // mapELF maps the segments. hint is the preferred base of ET_DYN, 0 for anywhere.
 func mapELF(ctx *vfs.Context, m *mm.MM, e *elfFile, hint abi.Addr) (*mapped, error) {
@@ -39,6 +36,12 @@ func mapELF(ctx *vfs.Context, m *mm.MM, e *elfFile, hint abi.Addr) (*mapped, err
 		}
 		if p.off <= e.phoff && e.phoff+uint64(len(e.phdrs)*phdrSize) <= p.off+p.filesz {
 			out.phdr = abi.Addr(e.phoff - p.off + p.vaddr + out.bias)
+		}
+		r := abi.AddrRange{Start: abi.Addr(p.vaddr + out.bias), End: abi.Addr(p.vaddr + p.filesz + out.bias)}
+		if p.flags&abi.PF_X != 0 {
+			out.code = r
+		} else if p.flags&abi.PF_W != 0 {
+			out.data = r
 		}
 		out.end = max(out.end, abi.Addr(p.vaddr+p.memsz+out.bias))
 	}

@@ -63,8 +63,9 @@ func argBytes(p *Params) (int, error) {
 	return int(total), nil
 }
 
-// buildStack maps the stack and fills it; it returns the initial stack pointer.
-func buildStack(m *mm.MM, p *Params, aux []auxEntry, execStack bool) (abi.Addr, error) {
+// buildStack maps the stack and fills it; it returns the initial stack pointer, and in
+// ranges where things are for /proc.
+func buildStack(m *mm.MM, p *Params, aux []auxEntry, execStack bool, ranges *mm.Ranges) (abi.Addr, error) {
 	args, err := argBytes(p)
 	if err != nil {
 		return 0, err
@@ -83,7 +84,8 @@ func buildStack(m *mm.MM, p *Params, aux []auxEntry, execStack bool) (abi.Addr, 
 	if len(envp) > 0 {
 		argEnd = envp[0]
 	}
-	m.SetArgRange(abi.AddrRange{Start: argStart, End: argEnd}, abi.AddrRange{Start: argEnd, End: execfn})
+	ranges.Args = abi.AddrRange{Start: argStart, End: argEnd}
+	ranges.Env = abi.AddrRange{Start: argEnd, End: execfn}
 	plat := s.pushString(platformName)
 	random := s.push(p.Random[:])
 	s.align(16)
@@ -94,7 +96,7 @@ func buildStack(m *mm.MM, p *Params, aux []auxEntry, execStack bool) (abi.Addr, 
 	if err := m.CopyOut(sp, raw); err != nil {
 		return 0, abi.ENOMEM
 	}
-	m.SetAuxv(auxBytes(aux))
+	ranges.Auxv, ranges.StackStart = auxBytes(aux), sp
 	return sp, nil
 }
 
@@ -143,7 +145,7 @@ func mapStack(m *mm.MM, p *Params, args int, execStack bool) (abi.Addr, error) {
 	if execStack {
 		prot |= platform.Exec
 	}
-	top := m.StackTop()
+	top := m.Layout().StackTop
 	base, err := m.MMap(mm.MapOpts{
 		Addr: top - abi.Addr(size), Len: size, Prot: prot, MaxProt: platform.Read | platform.Write | platform.Exec,
 		Fixed: true, GrowsDown: true, Name: "[stack]",

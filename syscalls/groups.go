@@ -1,0 +1,9 @@
+package syscalls
+
+// groups are the rows of the table, a group a family.
+func groups() [][]Row {
+	return [][]Row{
+		rwRows, openRows, statRows, fdRows, nameRows, attrRows, xattrRows, mmRows, procRows, procArchRows, waitRows, execRows, signalRows,
+		credRows, capRows, limitRows, timeRows, pollRows, pipeRows, futexRows, systemRows, legacyRows,
+	}
+}

@@ -1,0 +1,3 @@
+package syscalls
+
+const unameMachine = "x86_64"
