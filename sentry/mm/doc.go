@@ -19,7 +19,8 @@
 //
 // Neighbours: platform (AddressSpace), memfile (pages, Mappable, Account), uio.
 //
-// Lock order (outer first): MM.mu, leaf.mu (one at a time), then the Mappable's locks
+// Lock order (outer first): MM.mu, leaf.mu (one at a time; a second is only
+// tried), then the Mappable's locks
 // (Extent, AddMapping, RemoveMapping, Sync are called with MM.mu held and may not call
 // back), memfile's, the platform's. A Mappable calls MM.Invalidate with none of its
 // locks held. FileRefs are released with no lock held. Two MMs are locked only by Fork,

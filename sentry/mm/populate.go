@@ -23,7 +23,7 @@ const (
 // window returns the range of absent pages around addr that a fault there should fill:
 // inside v and the leaf, twice as many as are present next to it.
 // Preconditions: l.mu is held, the entry of addr is 0.
-func window(v *vma, l *leaf, addr abi.Addr) abi.AddrRange {
+func (m *MM) window(v *vma, l *leaf, addr abi.Addr) abi.AddrRange {
 	base := addr &^ (leafSize - 1)
 	lim := v.Intersect(abi.AddrRange{Start: base, End: base + leafSize})
 	lo, hi := int((lim.Start-base)>>abi.PageShift), int((lim.End-base)>>abi.PageShift)
@@ -36,6 +36,12 @@ func window(v *vma, l *leaf, addr abi.Addr) abi.AddrRange {
 		}
 		for i+above+1 < hi && l.ptes[i+above+1] != 0 {
 			above++
+		}
+		if i-below == 0 && base > v.Start {
+			below += m.tail(base - leafSize)
+		}
+		if i+above+1 == leafPages && base+leafSize < v.End {
+			above += m.head(base + leafSize)
 		}
 		switch {
 		case below > 0:
@@ -57,10 +63,39 @@ func window(v *vma, l *leaf, addr abi.Addr) abi.AddrRange {
 	return abi.AddrRange{Start: base + abi.Addr(a)<<abi.PageShift, End: base + abi.Addr(z)<<abi.PageShift}
 }
 
+// tail returns the number of present pages at the end of the leaf at base, and 0 if it
+// is locked: the caller holds another one.
+func (m *MM) tail(base abi.Addr) int {
+	l := m.pt.leaf(base)
+	if l == nil || !l.mu.TryRLock() {
+		return 0
+	}
+	defer l.mu.RUnlock()
+	n := 0
+	for n < leafPages && l.ptes[leafPages-1-n] != 0 {
+		n++
+	}
+	return n
+}
+
+// head is tail for the beginning of the leaf at base.
+func (m *MM) head(base abi.Addr) int {
+	l := m.pt.leaf(base)
+	if l == nil || !l.mu.TryRLock() {
+		return 0
+	}
+	defer l.mu.RUnlock()
+	n := 0
+	for n < leafPages && l.ptes[n] != 0 {
+		n++
+	}
+	return n
+}
+
 // fillLocked gives the absent page at addr, and what is absent around it, a source, and
 // maps it. Preconditions: l.mu is held.
 func (m *MM) fillLocked(v *vma, l *leaf, addr abi.Addr, write bool) error {
-	r := window(v, l, addr)
+	r := m.window(v, l, addr)
 	if v.object == nil {
 		return m.fillAnon(v, r, addr)
 	}
