@@ -75,6 +75,9 @@ func Recv(ctx *vfs.Context, f *vfs.File, m *Message) (int, error) {
 		err := attempt(ctx, s, block, deadline, wait.In|wait.RdHup|wait.Err|wait.Hup, func() (err error) {
 			part.Flags = flags
 			n, err = s.Recv(ctx, &part)
+			if err == abi.EAGAIN && block && s.Poll()&wait.RdHup != 0 {
+				return nil // a shutdown ends a receive that waits
+			}
 			return err
 		})
 		if err != nil {
@@ -145,6 +148,9 @@ func Accept(ctx *vfs.Context, f *vfs.File, flags int) (*vfs.File, Socket, error)
 	var got Socket
 	err = attempt(ctx, s, block, deadline, wait.In|wait.Err|wait.Hup, func() (err error) {
 		got, err = l.Accept(ctx)
+		if err == abi.EAGAIN && block && s.Poll()&wait.RdHup != 0 {
+			return abi.EINVAL // a shutdown ends an accept that waits
+		}
 		return err
 	})
 	if err != nil {

@@ -3,6 +3,7 @@ package hostfile
 import (
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -95,12 +96,21 @@ func (i *inode) Open(_ *vfs.Context, f *vfs.File) (vfs.FileOps, error) {
 		return nil, abi.EACCES
 	}
 	f.Mode |= i.mode & vfs.ModeStream
-	// The description is open: a path to this inode exists only through an open file.
+	var refs *atomic.Int32
 	switch o := i.ops.(type) {
 	case *stream:
-		o.refs.Add(1)
+		refs = &o.refs
 	case *regular:
-		o.refs.Add(1)
+		refs = &o.refs
+	}
+	for {
+		n := refs.Load()
+		if n == 0 {
+			return nil, abi.ENXIO // closed meanwhile
+		}
+		if refs.CompareAndSwap(n, n+1) {
+			break
+		}
 	}
 	return i.ops, nil
 }

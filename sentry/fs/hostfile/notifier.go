@@ -173,4 +173,3 @@ func (w *Watch) Close() {
 	delete(w.n.watches, w.id)
 	_ = unix.EpollCtl(w.n.epfd, unix.EPOLL_CTL_DEL, w.fd, &unix.EpollEvent{})
 }
-

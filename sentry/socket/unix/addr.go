@@ -1,0 +1,172 @@
+package unix
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+
+	"lazaret/sentry/vfs"
+	"lazaret/syscalls/abi"
+)
+
+// maxAddr is sizeof(struct sockaddr_un): 2 bytes of family and 108 of path.
+const maxAddr = 110
+
+// Namespace is the table of abstract names of a network namespace.
+type Namespace struct {
+	mu    sync.Mutex
+	names map[string]*Socket
+	auto  uint32 // where the search for a free automatic name starts
+}
+
+// NewNamespace returns an empty table.
+func NewNamespace() *Namespace { return &Namespace{names: make(map[string]*Socket)} }
+
+// parseAddr checks a struct sockaddr_un and returns what follows the family: empty for an
+// unnamed address, beginning with 0 for an abstract name, else a path without the 0.
+// TRUST: b is the application's.
+func parseAddr(b []byte) ([]byte, error) {
+	if len(b) < 2 || len(b) > maxAddr {
+		return nil, abi.EINVAL
+	}
+	if f := uint16(b[0]) | uint16(b[1])<<8; f != abi.AF_UNIX {
+		return nil, abi.EINVAL
+	}
+	name := b[2:]
+	if len(name) == 0 || name[0] == 0 {
+		return bytes.Clone(name), nil
+	}
+	if i := bytes.IndexByte(name, 0); i >= 0 {
+		name = name[:i]
+	}
+	return bytes.Clone(name), nil
+}
+
+// sockaddr returns the struct sockaddr_un of a name: a path is shown with its 0.
+func sockaddr(name []byte) []byte {
+	b := append([]byte{abi.AF_UNIX, 0}, name...)
+	if len(name) > 0 && name[0] != 0 {
+		b = append(b, 0)
+	}
+	return b
+}
+
+// add enters s under name: EADDRINUSE if it is taken.
+func (ns *Namespace) add(name string, s *Socket) error {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	if ns.names[name] != nil {
+		return abi.EADDRINUSE
+	}
+	ns.names[name] = s
+	return nil
+}
+
+// autobind enters s under a free name of a 0 and five hexadecimal digits.
+func (ns *Namespace) autobind(s *Socket) (string, error) {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	for range 1 << 20 {
+		name := fmt.Sprintf("\x00%05x", ns.auto&0xfffff)
+		ns.auto++
+		if ns.names[name] == nil {
+			ns.names[name] = s
+			return name, nil
+		}
+	}
+	return "", abi.ENOSPC
+}
+
+func (ns *Namespace) remove(name string, s *Socket) {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	if ns.names[name] == s {
+		delete(ns.names, name)
+	}
+}
+
+func (ns *Namespace) find(name string) *Socket {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	return ns.names[name]
+}
+
+// ForEach calls f with every abstract name (/proc/net/unix).
+func (ns *Namespace) ForEach(f func(name string, s *Socket)) {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	for n, s := range ns.names {
+		f(n, s)
+	}
+}
+
+// paths says which socket is bound to a socket file. The key is the inode, which the
+// socket's Path keeps alive.
+var paths struct {
+	sync.Mutex
+	m map[vfs.Inode]*Socket
+}
+
+func bindPath(ctx *vfs.Context, name string, s *Socket) (vfs.Path, error) {
+	p, err := vfs.MakeSocket(ctx, name, 0o777)
+	if err != nil {
+		return vfs.Path{}, err
+	}
+	if !p.TryIncRef() {
+		return vfs.Path{}, abi.ENOENT
+	}
+	paths.Lock()
+	defer paths.Unlock()
+	if paths.m == nil {
+		paths.m = make(map[vfs.Inode]*Socket)
+	}
+	paths.m[p.Inode()] = s
+	return p, nil
+}
+
+func unbindPath(p vfs.Path, s *Socket) {
+	paths.Lock()
+	if paths.m[p.Inode()] == s {
+		delete(paths.m, p.Inode())
+	}
+	paths.Unlock()
+	p.DecRef()
+}
+
+func findPath(ctx *vfs.Context, name string) (*Socket, error) {
+	p, err := vfs.Lookup(ctx, ctx.FS.Cwd(), name, vfs.LookupFollow)
+	if err != nil {
+		return nil, err
+	}
+	if err := vfs.Permission(ctx, p, vfs.MayWrite); err != nil {
+		return nil, err
+	}
+	paths.Lock()
+	defer paths.Unlock()
+	if s := paths.m[p.Inode()]; s != nil {
+		return s, nil
+	}
+	return nil, abi.ECONNREFUSED
+}
+
+// find returns the socket of type typ with a name that parseAddr returned.
+func (ns *Namespace) resolve(ctx *vfs.Context, name []byte, typ int) (*Socket, error) {
+	if len(name) == 0 {
+		return nil, abi.EINVAL
+	}
+	var s *Socket
+	if name[0] == 0 {
+		if s = ns.find(string(name)); s == nil {
+			return nil, abi.ECONNREFUSED
+		}
+	} else {
+		var err error
+		if s, err = findPath(ctx, string(name)); err != nil {
+			return nil, err
+		}
+	}
+	if s.typ != typ {
+		return nil, abi.EPROTOTYPE
+	}
+	return s, nil
+}
