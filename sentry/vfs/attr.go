@@ -103,10 +103,7 @@ func chownLocked(ctx *Context, d *Dentry, set *SetAttr) error {
 		return abi.EPERM
 	}
 	if !d.IsDir() {
-		kill := setidToKill(mode)
-		if mode&abi.S_ISGID != 0 && kill&abi.S_ISGID == 0 && !c.InGroup(gid) && !capOver(c, abi.CAP_FSETID, uid, gid) {
-			kill |= abi.S_ISGID
-		}
+		kill := setidToKill(c, mode, uid, gid)
 		if kill != 0 {
 			if !ownerOrCapable(c, uid) { // the kernel's own change of mode is checked like chmod(2)
 				return abi.EPERM

@@ -3,6 +3,7 @@ package vfs
 import (
 	"math"
 
+	"lazaret/sentry/auth"
 	"lazaret/sentry/uio"
 	"lazaret/syscalls/abi"
 )
@@ -181,17 +182,18 @@ func dropSetid(ctx *Context, d *Dentry) error {
 	if err != nil {
 		return err
 	}
-	kill := setidToKill(mode)
+	kill := setidToKill(ctx.Creds, mode, uid, gid)
 	if kill == 0 || capOver(ctx.Creds, abi.CAP_FSETID, uid, gid) {
 		return nil
 	}
 	return d.inode.SetAttr(ctx, &SetAttr{Valid: SetMode, Mode: mode &^ kill & 0o7777})
 }
 
-// setidToKill returns the bits that a change of content or owner clears.
-func setidToKill(mode uint32) uint32 {
+// setidToKill returns the bits that a change of content or owner clears: set-user-id,
+// and set-group-id of a program or of a group that the caller is not in.
+func setidToKill(c *auth.Creds, mode uint32, uid auth.KUID, gid auth.KGID) uint32 {
 	kill := mode & abi.S_ISUID
-	if mode&(abi.S_ISGID|abi.S_IXGRP) == abi.S_ISGID|abi.S_IXGRP {
+	if mode&abi.S_ISGID != 0 && (mode&abi.S_IXGRP != 0 || !c.InGroup(gid) && !capOver(c, abi.CAP_FSETID, uid, gid)) {
 		kill |= abi.S_ISGID
 	}
 	return kill

@@ -39,6 +39,8 @@ type twin struct {
 	fds  [4]int
 	fs   [4]*vfs.File
 	log  []string
+	// allocated: pages that were allocated but not written are holes to the host's lseek
+	allocated bool
 }
 
 func hostProtection(name string) int32 {
@@ -500,6 +502,9 @@ func (tw *twin) seek() {
 		return
 	}
 	off, whence := tw.offset()-1, tw.r.Intn(6)
+	if tw.allocated && (whence == abi.SEEK_DATA || whence == abi.SEEK_HOLE) {
+		return
+	}
 	hn, herr := unix.Seek(fd, off, whence)
 	on, err := f.Seek(tw.ctx, off, whence)
 	what := fmt.Sprintf("lseek %d %d %d", fd, off, whence)
@@ -517,6 +522,7 @@ func (tw *twin) fallocate() {
 	off, n := tw.offset(), tw.offset()
 	herr := unix.Fallocate(fd, mode, off, n)
 	what := fmt.Sprintf("fallocate %d %d %d %d", fd, mode, off, n)
+	tw.allocated = true
 	if tw.check(what, herr, f.Allocate(tw.ctx, mode, off, n)) {
 		var st unix.Stat_t
 		unix.Fstat(fd, &st)
