@@ -34,7 +34,7 @@ func TestRandom(t *testing.T) {
 	}
 	var held []piece
 	owner := map[int64]byte{}
-	for i := range 6000 {
+	for i := range 2000 {
 		if len(held) > 0 && (rnd.IntN(2) == 0 || len(held) > 200) {
 			k := rnd.IntN(len(held))
 			p := held[k]

@@ -19,12 +19,13 @@
 //
 // Neighbours: platform (AddressSpace), memfile (pages, Mappable, Account), uio.
 //
-// Lock order (outer first): MM.mu, leaf.mu (one at a time; a second is only
-// tried), then the Mappable's locks
-// (Extent, AddMapping, RemoveMapping, Sync are called with MM.mu held and may not call
-// back), memfile's, the platform's. A Mappable calls MM.Invalidate with none of its
-// locks held. FileRefs are released with no lock held. Two MMs are locked only by Fork,
-// where nobody else knows the second.
+// Lock order (outer first): MM.mu, leaf.mu (one at a time; a second is only tried), then
+// the Mappable's locks, memfile's, the platform's. Extent, AddMapping and RemoveMapping
+// are called with MM.mu held and must not call back; Sync and Punch with no lock, but
+// with the file held. A Mappable calls MM.Invalidate with none of its locks held.
+// FileRefs are released with no lock held, except in a failed Fork, where the parent
+// still holds the same files. Two MMs are locked only by Fork, where nobody else knows
+// the second.
 //
 // The kernel's use: a fault event goes to HandleFault; nil means run again, *Fault is a
 // signal for the thread, abi.ENOMEM means that the container is out of memory.
