@@ -15,6 +15,9 @@ type Owner interface {
 	TimerFired(t *Timer, n uint64)
 }
 
+// minPeriodNS bounds how often a periodic timer fires.
+const minPeriodNS = 100_000
+
 // Setting is when a timer fires next and again, in nanoseconds; the zero Setting is
 // disarmed. Left is what is left for a Get and a relative Set.
 type Setting struct{ LeftNS, IntervalNS int64 }
@@ -164,6 +167,9 @@ func (q *Queue) popDueLocked() (*Timer, uint64) {
 		now, _ := q.clock.ReadNS(t.ClockID)
 		if late := now - t.whenNS; late > 0 {
 			n += uint64(late / t.intervalNS)
+		}
+		if t.intervalNS < minPeriodNS { // many periods at once: a timer must not eat a processor
+			n = max(n, uint64(minPeriodNS/t.intervalNS))
 		}
 		t.whenNS += int64(n) * t.intervalNS
 		if t.whenNS > 0 {
