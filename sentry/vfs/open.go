@@ -126,7 +126,7 @@ func openLast(w *walker, how *OpenHow) (*File, error) {
 	}
 	if d.typ == abi.S_IFLNK {
 		if how.Flags&abi.O_NOFOLLOW != 0 {
-			return nil, abi.ELOOP
+			return openExisting(ctx, Path{w.cur.Mount, d}, dir, how)
 		}
 		return nil, w.follow(d, true)
 	}
@@ -150,11 +150,14 @@ func openExisting(ctx *Context, p Path, dir *Dentry, how *OpenHow) (*File, error
 // mayCreateInSticky is fs.protected_regular and fs.protected_fifos: 1 protects files in
 // sticky directories that others may write, 2 also in those that the group may.
 func mayCreateInSticky(ctx *Context, dir, d *Dentry) error {
-	level := Protected.Regular.Load()
-	if d.typ == abi.S_IFIFO {
+	level := int32(1) // devices and sockets have no switch
+	switch d.typ {
+	case abi.S_IFREG:
+		level = Protected.Regular.Load()
+	case abi.S_IFIFO:
 		level = Protected.FIFOs.Load()
 	}
-	if level == 0 || d.typ != abi.S_IFREG && d.typ != abi.S_IFIFO || !dir.IsDir() {
+	if level == 0 || !dir.IsDir() {
 		return nil
 	}
 	mode, duid, _, err := perms(ctx, dir.inode)
