@@ -1,6 +1,10 @@
 package auth
 
-import "slices"
+import (
+	"slices"
+
+	"lazaret/syscalls/abi"
+)
 
 // KUID and KGID are user and group ids in the initial user namespace.
 type (
@@ -67,3 +71,17 @@ func (c *Creds) HasCapIn(cp int, ns *UserNamespace) bool {
 
 // HasCap reports whether c holds cp in its own user namespace.
 func (c *Creds) HasCap(cp int) bool { return c.Effective.Has(cp) }
+
+// ForAccess returns the credentials that access(2) and faccessat(2) check with: the real
+// ids, and root's capabilities by the real user id.
+func (c *Creds) ForAccess() *Creds {
+	n := c.Copy()
+	n.FSUID, n.FSGID = c.RUID, c.RGID
+	if c.SecureBits&abi.SECBIT_NO_SETUID_FIXUP == 0 {
+		n.Effective = 0
+		if c.RUID == c.rootOf() {
+			n.Effective = c.Permitted
+		}
+	}
+	return n
+}
