@@ -193,7 +193,11 @@ func (d *dir) Rename(ctx *vfs.Context, oldName string, child vfs.Inode, newDir v
 	var white inode
 	if flags&abi.RENAME_WHITEOUT != 0 {
 		var err error
-		white, err = d.fs.newInode(ctx, &vfs.MakeArgs{Mode: abi.S_IFCHR, UID: ctx.Creds.FSUID, GID: ctx.Creds.FSGID})
+		args := vfs.MakeArgs{Mode: abi.S_IFCHR, UID: ctx.Creds.FSUID, GID: ctx.Creds.FSGID}
+		if mode, _, gid := d.Perms(); mode&abi.S_ISGID != 0 {
+			args.GID = gid
+		}
+		white, err = d.fs.newInode(ctx, &args)
 		if err != nil {
 			return err
 		}
