@@ -1,7 +1,6 @@
 package container
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -20,7 +19,15 @@ const ProxyCommand = "wait-proxy"
 // startProxy starts a process that ends as process pid of a container does (0: its
 // init), and passes signals on. It belongs to whoever reaps our children.
 func startProxy(dir, id string, pid int32) (int, error) {
+	client := &control.Client{Dir: dir}
+	conn, err := client.StartWait(&control.WaitArgs{ID: id, PID: pid, KillOnHangup: true})
+	if err != nil {
+		return 0, err
+	}
+	// The Sentry sees the end of the connection when the last of us two is gone.
+	defer conn.Close()
 	cmd := exec.Command("/proc/self/exe", ProxyCommand, dir, id, strconv.Itoa(int(pid)))
+	cmd.ExtraFiles = []*os.File{conn}
 	cmd.Args[0] = "runsc"
 	// One processor and a small heap: a pod can have dozens of these.
 	cmd.Env = []string{"GOMAXPROCS=1"}
@@ -34,7 +41,7 @@ func startProxy(dir, id string, pid int32) (int, error) {
 	return n, nil
 }
 
-// ProxyMain is the hidden command wait-proxy DIR ID PID.
+// ProxyMain is the hidden command wait-proxy DIR ID PID; the answer comes on fd 3.
 func ProxyMain(args []string) int {
 	if len(args) != 3 {
 		return 1
@@ -46,7 +53,7 @@ func ProxyMain(args []string) int {
 	client := &control.Client{Dir: args[0]}
 	stop := ForwardSignals(client, args[1], int32(pid))
 	defer stop()
-	status, err := client.Wait(context.Background(), &control.WaitArgs{ID: args[1], PID: int32(pid), KillOnHangup: true})
+	status, err := control.FinishWait(os.NewFile(3, "wait"))
 	if err != nil {
 		// The sandbox died, and the process with it.
 		return 128 + int(unix.SIGKILL)

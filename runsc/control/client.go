@@ -108,6 +108,11 @@ func (c *Client) call(ctx context.Context, timeout time.Duration, method string,
 		}
 		return fmt.Errorf("%w (%s: %w)", ErrDead, method, err)
 	}
+	return decodeReply(method, reply, out)
+}
+
+// decodeReply judges an answer. TRUST: the Sentry wrote it.
+func decodeReply(method string, reply []byte, out any) error {
 	var resp response
 	if err := json.Unmarshal(reply, &resp); err != nil {
 		return fmt.Errorf("sandbox gave a malformed answer to %s", method)
@@ -124,17 +129,17 @@ func (c *Client) call(ctx context.Context, timeout time.Duration, method string,
 	return nil
 }
 
-// exchange connects, sends and receives until done or ctx ends.
-func (c *Client) exchange(ctx context.Context, body []byte, files []*os.File) ([]byte, error) {
+// connect returns a connected socket.
+func (c *Client) connect() (int, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return -1, err
 	}
-	defer unix.Close(fd)
 	// Connecting blocks only while the backlog of a stopped Sentry is full.
 	tv := unix.NsecToTimeval(int64(5 * time.Second))
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv); err != nil {
-		return nil, err
+		unix.Close(fd)
+		return -1, err
 	}
 	err = viaDir(c.Dir, func(path string) error {
 		for {
@@ -145,8 +150,19 @@ func (c *Client) exchange(ctx context.Context, body []byte, files []*os.File) ([
 		}
 	})
 	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
+		unix.Close(fd)
+		return -1, fmt.Errorf("connect: %w", err)
 	}
+	return fd, nil
+}
+
+// exchange connects, sends and receives until done or ctx ends.
+func (c *Client) exchange(ctx context.Context, body []byte, files []*os.File) ([]byte, error) {
+	fd, err := c.connect()
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
 	// Shutdown wakes a blocked send or receive; the descriptor stays ours until the
 	// watcher has returned.
 	done, watched := make(chan struct{}), make(chan struct{})

@@ -2,9 +2,11 @@ package control
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,6 +41,45 @@ func (c *Client) Wait(ctx context.Context, args *WaitArgs) (ExitStatus, error) {
 	if err := c.call(ctx, 0, methodWait, args, nil, &status); err != nil {
 		return 0, err
 	}
+	return checkStatus(status)
+}
+
+// StartWait sends the request of Wait and returns the connection that its answer will
+// come on, to be given to another process: there is no moment at which nobody waits.
+func (c *Client) StartWait(args *WaitArgs) (*os.File, error) {
+	raw, err := json.Marshal(args)
+	if err != nil {
+		return nil, fmt.Errorf("encode wait request: %w", err)
+	}
+	body, err := json.Marshal(&request{Method: methodWait, Args: raw})
+	if err != nil {
+		return nil, fmt.Errorf("encode wait request: %w", err)
+	}
+	fd, err := c.connect()
+	if err == nil {
+		if err = sendFrame(fd, body, nil); err == nil {
+			return os.NewFile(uintptr(fd), "wait"), nil
+		}
+		unix.Close(fd)
+	}
+	return nil, fmt.Errorf("%w (wait: %w)", ErrDead, err)
+}
+
+// FinishWait reads the answer to StartWait.
+func FinishWait(conn *os.File) (ExitStatus, error) {
+	reply, fds, err := recvFrame(int(conn.Fd()), maxResponse, false)
+	closeFDs(fds)
+	if err != nil {
+		return 0, fmt.Errorf("%w (wait: %w)", ErrDead, err)
+	}
+	var status int64
+	if err := decodeReply(methodWait, reply, &status); err != nil {
+		return 0, err
+	}
+	return checkStatus(status)
+}
+
+func checkStatus(status int64) (ExitStatus, error) {
 	if status < 0 || status > math.MaxUint16 {
 		return 0, fmt.Errorf("sandbox gave impossible wait status %#x", status)
 	}

@@ -1,0 +1,131 @@
+package container
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+func sh(script string) specs.Hook {
+	return specs.Hook{Path: "/bin/sh", Args: []string{"sh", "-c", script}}
+}
+
+func TestRunHook(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "out")
+	h := sh("cat > " + out + "; echo \"$A:$HOME\" >> " + out)
+	h.Env = []string{"A=b"}
+	state := &specs.State{ID: "c1", Pid: 7, Status: "creating"}
+	if err := runHook(&h, state, ""); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, env, _ := strings.Cut(string(data), "}")
+	var got specs.State
+	if err := json.Unmarshal([]byte(text+"}"), &got); err != nil || got.ID != "c1" || got.Pid != 7 {
+		t.Errorf("stdin of the hook = %s (%v)", data, err)
+	}
+	if env != "b:\n" {
+		t.Errorf("environment of the hook: %q, want only A", env)
+	}
+}
+
+func TestHookErrors(t *testing.T) {
+	one := 1
+	for name, tc := range map[string]struct {
+		hook specs.Hook
+		want string
+	}{
+		"status":  {sh("echo oops >&2; echo more; exit 3"), "exit status 3, output: oops; more"},
+		"timeout": {specs.Hook{Path: "/bin/sh", Args: []string{"sh", "-c", "sleep 100 & wait"}, Timeout: &one}, "passed its timeout of 1 seconds"},
+		"missing": {specs.Hook{Path: "/nope/hook"}, "no such file or directory"},
+		"killed":  {sh("kill -9 $$"), "signal: killed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			err := runHooks("prestart", []specs.Hook{tc.hook}, &specs.State{}, "")
+			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), "prestart hook #0") {
+				t.Errorf("error = %v, want %q", err, tc.want)
+			}
+			if time.Since(start) > 30*time.Second {
+				t.Error("the timeout came too late")
+			}
+		})
+	}
+	quiet := sh("exec true <&-")
+	big := &specs.State{Annotations: map[string]string{"x": strings.Repeat("x", 1<<20)}}
+	if err := runHook(&quiet, big, ""); err != nil && !strings.Contains(err.Error(), "broken pipe") {
+		t.Errorf("hook without stdin: %v", err)
+	}
+}
+
+// The order of hooks in a life, the state that each sees, and what a failure does.
+func TestHooksInLife(t *testing.T) {
+	w := newWorld(t)
+	out := filepath.Join(t.TempDir(), "out")
+	note := func(name string) []specs.Hook {
+		return []specs.Hook{sh("{ printf '" + name + " '; cat | sed 's/.*\"status\":\"\\([a-z]*\\)\".*/\\1\\n/'; } >> " + out)}
+	}
+	o := w.opts("c1", "sleep")
+	o.Spec.Hooks = &specs.Hooks{Prestart: note("prestart"), CreateRuntime: note("createRuntime"),
+		CreateContainer: note("createContainer"), Poststart: note("poststart"), Poststop: note("poststop")}
+	cr := w.create(o)
+	if err := cr.Start(w.warn); err != nil {
+		t.Fatal(err)
+	}
+	if err := cr.Delete(true, w.warn); err != nil {
+		t.Fatal(err)
+	}
+	got, _ := os.ReadFile(out)
+	want := "prestart creating createRuntime creating createContainer creating poststart running poststop stopped"
+	if s := strings.Join(strings.Fields(string(got)), " "); s != want {
+		t.Errorf("hooks ran as %q, want %q", s, want)
+	}
+	w.clean("c1")
+
+	fail := []specs.Hook{sh("exit 1")}
+	for _, tc := range []struct {
+		name  string
+		hooks *specs.Hooks
+		start bool
+	}{
+		{"prestart", &specs.Hooks{Prestart: fail, Poststop: note("stop")}, false},
+		{"createContainer", &specs.Hooks{CreateContainer: fail, Poststop: note("stop")}, false},
+		{"poststart", &specs.Hooks{Poststart: fail, Poststop: note("stop")}, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			os.Remove(out)
+			o := w.opts("c1", "sleep")
+			o.Spec.Hooks = tc.hooks
+			c, err := w.store.Create(o)
+			if tc.start {
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = c.Start(w.warn)
+				c.Unlock()
+			}
+			if err == nil || !strings.Contains(err.Error(), tc.name) {
+				t.Errorf("error = %v, want the hook's", err)
+			}
+			if got, _ := os.ReadFile(out); string(got) != "stop stopped\n" {
+				t.Errorf("poststop hooks: %q", got)
+			}
+			w.clean("c1")
+		})
+	}
+	o = w.opts("c1", "sleep")
+	o.Spec.Hooks = &specs.Hooks{Poststop: fail}
+	c := w.create(o)
+	w.warnings = nil
+	if err := c.Delete(true, w.warn); err != nil || len(w.warnings) != 1 {
+		t.Errorf("delete with a failing poststop hook: %v, warnings %q", err, w.warnings)
+	}
+}
