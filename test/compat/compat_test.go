@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -17,10 +19,17 @@ import (
 var platforms = []string{"ptrace"}
 
 // runTimeout bounds one run of one program.
-const runTimeout = 60 * time.Second
+const runTimeout = 30 * time.Second
+
+// nativeOnly is for those who write programs: no sandbox, each program runs twice
+// natively and must say the same.
+var nativeOnly = os.Getenv("COMPAT_NATIVE_ONLY") != ""
 
 func runsc(t *testing.T) string {
 	t.Helper()
+	if nativeOnly {
+		return ""
+	}
 	bin := os.Getenv("RUNSC")
 	if bin == "" {
 		bin = filepath.Join("..", "..", "bin", "runsc")
@@ -53,11 +62,11 @@ func run(t *testing.T, name string, args ...string) result {
 	cmd.WaitDelay = 5 * time.Second
 	var out, errb bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errb
-	cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=/root", "LANG=C"}
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C"}
 	err := cmd.Run()
 	r := result{out.String(), errb.String(), cmd.ProcessState.ExitCode()}
 	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
+	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
 		t.Fatalf("%s: %v", name, err)
 	}
 	if ctx.Err() != nil {
@@ -66,30 +75,51 @@ func run(t *testing.T, name string, args ...string) result {
 	return r
 }
 
-// guests compiles every program of guest/ and returns the binaries by name.
-func guests(t *testing.T) map[string]string {
+// program is a guest: a C file or a folder with a Go command.
+type program struct {
+	name, source string
+}
+
+func programs(t *testing.T) []program {
 	t.Helper()
 	sources, err := filepath.Glob("guest/*.c")
 	if err != nil || len(sources) == 0 {
 		t.Fatalf("no programs in guest/: %v", err)
 	}
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil {
+	folders, err := filepath.Glob("guest/go*")
+	if err != nil {
 		t.Fatal(err)
 	}
-	bins := map[string]string{}
-	for _, src := range sources {
-		name := strings.TrimSuffix(filepath.Base(src), ".c")
-		bin := filepath.Join(dir, name)
-		out, err := exec.Command("gcc", "-O1", "-Wall", "-Werror", "-pthread", "-static", "-o", bin, src).CombinedOutput()
-		if err != nil {
-			t.Fatalf("gcc %s: %v\n%s", src, err, out)
-		}
-		bins[name] = bin
+	var all []program
+	for _, src := range append(sources, folders...) {
+		all = append(all, program{strings.TrimSuffix(filepath.Base(src), ".c"), src})
 	}
-	return bins
+	return all
 }
 
+// build makes a static binary of p in a directory that all can read, and returns its path.
+func (p program) build(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	// TempDir makes two levels, both for the owner only; programs that drop root exec themselves.
+	for _, d := range []string{dir, filepath.Dir(dir)} {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bin := filepath.Join(dir, p.name)
+	cmd := exec.Command("go", "build", "-trimpath", "-o", bin, "./"+p.source)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if strings.HasSuffix(p.source, ".c") {
+		cmd = exec.Command("gcc", "-O1", "-Wall", "-Werror", "-pthread", "-static", "-D_GNU_SOURCE", "-o", bin, p.source)
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v\n%s", p.source, err, out)
+	}
+	return bin
+}
+
+// knownFailures reads known-failures.txt: "program reason" or "platform/program reason".
 func knownFailures(t *testing.T) map[string]string {
 	t.Helper()
 	data, err := os.ReadFile("known-failures.txt")
@@ -97,7 +127,7 @@ func knownFailures(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	known := map[string]string{}
-	for _, line := range strings.Split(string(data), "\n") {
+	for line := range strings.Lines(string(data)) {
 		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
 			continue
 		}
@@ -105,61 +135,125 @@ func knownFailures(t *testing.T) map[string]string {
 		if !ok {
 			t.Fatalf("known-failures.txt: %q names no reason", line)
 		}
-		known[name] = reason
+		known[name] = strings.TrimSpace(reason)
 	}
 	return known
+}
+
+// checkKnown fails for a listed name that is no program: the list must not outlive them.
+func checkKnown(t *testing.T, known map[string]string, all []program) {
+	t.Helper()
+	for name := range known {
+		platform, base, ok := strings.Cut(name, "/")
+		if !ok {
+			base = platform
+		} else if !slices.Contains(platforms, platform) {
+			t.Errorf("known-failures.txt: %s: no such platform", name)
+		}
+		if !slices.ContainsFunc(all, func(p program) bool { return p.name == base }) {
+			t.Errorf("known-failures.txt: %s: no such program", name)
+		}
+	}
 }
 
 // TestPrograms is the comparison. Each program runs in an empty directory of its own
 // that is on the same kind of file system (memory) in both runs.
 func TestPrograms(t *testing.T) {
-	bin, known := runsc(t), knownFailures(t)
-	for name, prog := range guests(t) {
-		t.Run(name, func(t *testing.T) {
-			want := runNative(t, prog)
-			if strings.Contains(want.stderr, "FATAL") {
-				t.Fatalf("fails natively: a bug of the program\n%v", want)
-			}
-			for _, p := range platforms {
-				t.Run(p, func(t *testing.T) {
-					got := runSandboxed(t, bin, p, prog)
-					reason, expected := known[name]
-					switch {
-					case got == want && expected:
-						t.Errorf("passes, but known-failures.txt says: %s", reason)
-					case got != want && expected:
-						t.Logf("known failure: %s", reason)
-					case got != want:
-						t.Errorf("differs\n=== native: %v\n=== sandbox: %v\n%s", want, got, firstDifference(want.stdout, got.stdout))
+	bin, known, all := runsc(t), knownFailures(t), programs(t)
+	checkKnown(t, known, all)
+	var same, differ atomic.Int32
+	t.Run("all", func(t *testing.T) {
+		for _, p := range all {
+			t.Run(p.name, func(t *testing.T) {
+				t.Parallel()
+				prog := p.build(t)
+				want := runNative(t, prog)
+				if strings.Contains(want.stderr, "FATAL") || want.code != 0 {
+					t.Fatalf("fails natively: a bug of the program\n%v", want)
+				}
+				if nativeOnly {
+					if again := runNative(t, prog); again != want {
+						t.Errorf("says something else the second time\n%s", firstDifference(want, again))
 					}
-				})
-			}
-		})
+					return
+				}
+				for _, platform := range platforms {
+					t.Run(platform, func(t *testing.T) {
+						got := runSandboxed(t, bin, platform, prog)
+						reason, expected := known[p.name]
+						if r, ok := known[platform+"/"+p.name]; ok {
+							reason, expected = r, true
+						}
+						compare(t, want, got, reason, expected)
+						if got == want {
+							same.Add(1)
+						} else if expected {
+							differ.Add(1)
+						}
+					})
+				}
+			})
+		}
+	})
+	fmt.Printf("compat: %d programs, %d runs the same as native, %d known failures\n", len(all), same.Load(), differ.Load())
+}
+
+func compare(t *testing.T, want, got result, reason string, expected bool) {
+	t.Helper()
+	switch {
+	case got == want && expected:
+		t.Errorf("passes, but known-failures.txt says: %s", reason)
+	case got != want && expected:
+		t.Logf("known failure: %s\n%s", reason, firstDifference(want, got))
+	case got != want && os.Getenv("COMPAT_FULL") != "":
+		t.Errorf("differs\n=== native: %v\n=== sandbox: %v\n%s", want, got, firstDifference(want, got))
+	case got != want:
+		t.Errorf("differs (COMPAT_FULL=1 prints everything)\n%s", firstDifference(want, got))
 	}
 }
 
-// inTmp runs $0 in an empty directory on a fresh tmpfs.
-const inTmp = `mount -t tmpfs none /mnt && mkdir /mnt/w && cd /mnt/w && exec "$0"`
+// inTmp runs $0 in an empty directory on a fresh tmpfs. The shell stays as init, so
+// that a program is an ordinary process: signals of the default action end it.
+const inTmp = `mount -t tmpfs none /mnt && mkdir /mnt/w && cd /mnt/w && "$0"; exit $?`
 
 func runNative(t *testing.T, prog string) result {
-	return run(t, "unshare", "-mpf", "--mount-proc", "--propagation", "private", "sh", "-c", inTmp, prog)
+	t.Helper()
+	return run(t, "unshare", "-mpiunf", "--kill-child", "--mount-proc", "--propagation", "private", "sh", "-c", inTmp, prog)
 }
 
 func runSandboxed(t *testing.T, bin, platform, prog string) result {
+	t.Helper()
 	root := t.TempDir()
 	return run(t, bin, "--root", root, "--platform", platform, "do", "sh", "-c", inTmp, prog)
 }
 
-func firstDifference(a, b string) string {
-	al, bl := strings.Split(a, "\n"), strings.Split(b, "\n")
-	for i := range al {
-		if i >= len(bl) || al[i] != bl[i] {
-			other := "(end)"
-			if i < len(bl) {
-				other = bl[i]
-			}
-			return fmt.Sprintf("first difference, line %d:\n  native:  %s\n  sandbox: %s", i+1, al[i], other)
+// maxDifferences bounds what is printed of one program.
+const maxDifferences = 12
+
+// firstDifference shows where two results part, line by line.
+func firstDifference(want, got result) string {
+	var b strings.Builder
+	if want.code != got.code {
+		fmt.Fprintf(&b, "exit code: native %d, other %d\n", want.code, got.code)
+	}
+	if want.stderr != got.stderr {
+		fmt.Fprintf(&b, "stderr:\n  native: %q\n  other:  %q\n", want.stderr, got.stderr)
+	}
+	wl, gl := strings.Split(want.stdout, "\n"), strings.Split(got.stdout, "\n")
+	shown := 0
+	for i := 0; i < max(len(wl), len(gl)) && shown < maxDifferences; i++ {
+		w, g := line(wl, i), line(gl, i)
+		if w != g {
+			fmt.Fprintf(&b, "line %d:\n  native: %s\n  other:  %s\n", i+1, w, g)
+			shown++
 		}
 	}
-	return ""
+	return b.String()
+}
+
+func line(lines []string, i int) string {
+	if i >= len(lines) {
+		return "(end)"
+	}
+	return lines[i]
 }
