@@ -4,17 +4,16 @@ import (
 	"encoding/binary"
 
 	"lazaret/sentry/fs/epoll"
-	"lazaret/sentry/wait"
 )
 
 // struct epoll_event has padding between events and data on arm64.
 const epollEventSize = 16
 
 func epollEvent(b []byte) epoll.Event {
-	return epoll.Event{Events: wait.Mask(binary.LittleEndian.Uint32(b)), Data: binary.LittleEndian.Uint64(b[8:])}
+	return epoll.Event{Events: binary.LittleEndian.Uint32(b), Data: binary.LittleEndian.Uint64(b[8:])}
 }
 
 func appendEpollEvent(b []byte, e *epoll.Event) []byte {
-	b = binary.LittleEndian.AppendUint64(b, uint64(uint32(e.Events)))
+	b = binary.LittleEndian.AppendUint64(b, uint64(e.Events))
 	return binary.LittleEndian.AppendUint64(b, e.Data)
 }

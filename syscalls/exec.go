@@ -156,7 +156,7 @@ func Load(t *kernel.Task, p *ExecParams) (*kernel.Image, error) {
 	m.SetLimits(tg.MemoryLimits())
 	lp := &loader.Params{
 		Ctx: ctx, MM: m, File: p.File, Filename: p.Filename, Argv: p.Argv, Envv: p.Envv, StackLimit: stack,
-		Secure: secure, HWCap: hwcap(), HWCap2: hwcap2(), MinSigStack: kernel.MinSigStack(), VDSO: vdsoOf(k),
+		Secure: secure, HWCap: hwcap(), MinSigStack: kernel.MinSigStack(), VDSO: k.Syscalls.(*Table).VDSO,
 		OpenExec: func(path string) (*vfs.File, error) {
 			ip, err := vfs.Lookup(ctx, t.FS().Cwd(), path, vfs.LookupFollow)
 			if err != nil {

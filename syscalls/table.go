@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"lazaret/sentry/kernel"
+	"lazaret/sentry/loader"
 	"lazaret/syscalls/abi"
 )
 
@@ -54,6 +55,10 @@ const maxNr = 512
 
 // Table is the system call table of one architecture.
 type Table struct {
+	// VDSO is mapped into every program; nil for none. It is set before the first task
+	// starts.
+	VDSO *loader.VDSO
+
 	rows [maxNr]*Row
 }
 

@@ -59,21 +59,14 @@ func Gettimeofday(t *kernel.Task, a *abi.Args) (uint64, error) {
 
 // Nanosleep is nanosleep(2).
 func Nanosleep(t *kernel.Task, a *abi.Args) (uint64, error) {
-	return sleepFor(t, a.Addr(0), a.Addr(1))
-}
-
-// sleepFor sleeps for the time at req; when a signal ends it early, what is left goes to
-// rem. A sleep that goes on after a stop keeps its end (restart_syscall(2)).
-func sleepFor(t *kernel.Task, req, rem abi.Addr) (uint64, error) {
-	ts, err := copyIn[abi.Timespec](t, req)
+	ts, err := copyIn[abi.Timespec](t, a.Addr(0))
 	if err != nil {
 		return 0, err
 	}
 	if !ts.Valid() {
 		return 0, abi.EINVAL
 	}
-	s := &sleepRestart{DeadlineNS: saturatingAdd(t.Kernel().Clock.MonotonicNS(), ts.Nano()), Rem: rem}
-	return s.Restart(t)
+	return done0(t.Nanosleep(abi.CLOCK_MONOTONIC, ts.Nano(), false, a.Addr(1)))
 }
 
 func saturatingAdd(a, b int64) int64 {
@@ -83,41 +76,6 @@ func saturatingAdd(a, b int64) int64 {
 	return 1<<63 - 1
 }
 
-// sleepRestart is a sleep that a stop may interrupt: kernel.RestartBlock.
-type sleepRestart struct {
-	DeadlineNS int64 // CLOCK_MONOTONIC
-	Rem        abi.Addr
-}
-
-// Restart sleeps until the deadline.
-func (s *sleepRestart) Restart(t *kernel.Task) (uint64, error) {
-	k := t.Kernel()
-	err := sleepUntil(t, clock.After(s.DeadlineNS-k.Clock.MonotonicNS()))
-	if err == nil {
-		return 0, nil
-	}
-	if s.Rem != 0 {
-		left := abi.NsecToTimespec(max(s.DeadlineNS-k.Clock.MonotonicNS(), 0))
-		if err := copyOut(t, s.Rem, &left); err != nil {
-			return 0, err
-		}
-	}
-	return 0, t.SetRestart(s)
-}
-
-// sleepUntil sleeps until the deadline, which is success, or a signal.
-func sleepUntil(t *kernel.Task, deadline time.Time) error {
-	for {
-		switch err := t.Sleep(deadline); err {
-		case nil: // a stray notification
-		case abi.ETIMEDOUT:
-			return nil
-		default:
-			return err
-		}
-	}
-}
-
 // timerAbstime is TIMER_ABSTIME.
 const timerAbstime = 1
 
@@ -125,19 +83,17 @@ const timerAbstime = 1
 func ClockNanosleep(t *kernel.Task, a *abi.Args) (uint64, error) {
 	id := a.Int(0)
 	switch id {
-	case abi.CLOCK_REALTIME, abi.CLOCK_MONOTONIC, abi.CLOCK_BOOTTIME, abi.CLOCK_TAI:
 	case abi.CLOCK_REALTIME_ALARM, abi.CLOCK_BOOTTIME_ALARM:
 		if !t.Creds().HasCap(abi.CAP_WAKE_ALARM) {
 			return 0, abi.EPERM
 		}
-	case abi.CLOCK_PROCESS_CPUTIME_ID:
-	case abi.CLOCK_THREAD_CPUTIME_ID, abi.CLOCK_MONOTONIC_RAW, abi.CLOCK_REALTIME_COARSE, abi.CLOCK_MONOTONIC_COARSE:
-		return 0, abi.EOPNOTSUPP
-	default:
+	case abi.CLOCK_THREAD_CPUTIME_ID:
 		return 0, abi.EINVAL
+	case abi.CLOCK_MONOTONIC_RAW, abi.CLOCK_REALTIME_COARSE, abi.CLOCK_MONOTONIC_COARSE:
+		return 0, abi.EOPNOTSUPP
 	}
-	if a.Uint(1)&timerAbstime == 0 {
-		return sleepFor(t, a.Addr(2), a.Addr(3))
+	if _, err := t.ClockNS(id); err != nil {
+		return 0, err
 	}
 	ts, err := copyIn[abi.Timespec](t, a.Addr(2))
 	if err != nil {
@@ -146,14 +102,7 @@ func ClockNanosleep(t *kernel.Task, a *abi.Args) (uint64, error) {
 	if !ts.Valid() {
 		return 0, abi.EINVAL
 	}
-	now, err := t.ClockNS(id)
-	if err != nil {
-		return 0, err
-	}
-	if err := sleepUntil(t, clock.After(ts.Nano()-now)); err != nil {
-		return 0, abi.ERESTARTNOHAND
-	}
-	return 0, nil
+	return done0(t.Nanosleep(id, ts.Nano(), a.Uint(1)&timerAbstime != 0, a.Addr(3)))
 }
 
 // deadlineAfter returns the deadline of a call with a relative timeout at addr, the zero

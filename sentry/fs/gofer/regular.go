@@ -247,19 +247,28 @@ func (r *regular) Extent(_ *memfile.Account, off, n uint64, write bool) (memfile
 	return memfile.Extent{FD: fd, Off: int64(off), Len: n}, nil
 }
 
-// AddMapping implements memfile.Mappable: a mapping keeps the descriptors open.
-func (r *regular) AddMapping(_ memfile.Mapper, _ abi.AddrRange, _ uint64, _ bool) error {
+// AddMapping implements memfile.Mappable: a mapping keeps the descriptors open. Pages are
+// counted, since a range may go in other pieces than it came.
+func (r *regular) AddMapping(_ memfile.Mapper, ar abi.AddrRange, _ uint64, _ bool) error {
 	r.fdMu.Lock()
 	defer r.fdMu.Unlock()
 	if r.ro < 0 && r.rw < 0 {
 		return abi.ENODEV
 	}
-	r.users++
+	r.users += int(ar.Len() >> abi.PageShift)
 	return nil
 }
 
 // RemoveMapping implements memfile.Mappable.
-func (r *regular) RemoveMapping(memfile.Mapper, abi.AddrRange, uint64, bool) { r.releaseFD(false) }
+func (r *regular) RemoveMapping(_ memfile.Mapper, ar abi.AddrRange, _ uint64, _ bool) {
+	r.fdMu.Lock()
+	r.users -= int(ar.Len() >> abi.PageShift)
+	idle := r.users == 0
+	r.fdMu.Unlock()
+	if idle {
+		r.fs.fds.idle(r)
+	}
+}
 
 // Sync implements memfile.Mappable.
 func (r *regular) Sync(off, n uint64) error {
