@@ -20,7 +20,7 @@ type Container struct {
 	pidNS    *PIDNamespace
 	maxTasks atomic.Int32 // pids limit, 0 = none
 	tasks    atomic.Int32
-	peak     atomic.Int32
+	memory   atomic.Uint64 // of the host, 0 unknown
 
 	mu    sync.Mutex
 	users map[auth.KUID]*userCounts
@@ -125,3 +125,21 @@ func (c *Container) user(u auth.KUID) *userCounts {
 }
 
 const maxUsers = 4096
+
+// hostMemory is what a container without a limit sees as its memory: what the Sentry can
+// give away is bounded by the host, which it does not ask.
+const hostMemory = 2 << 30
+
+// SetMemory tells a container without a memory limit how much the host has.
+func (c *Container) SetMemory(total uint64) { c.memory.Store(total) }
+
+// Memory returns the bytes of memory that the container has and that are free, for
+// sysinfo(2) and /proc/meminfo.
+func (c *Container) Memory() (total, free uint64) {
+	if total = c.Account.Limit(); total == 0 {
+		if total = c.memory.Load(); total == 0 {
+			total = hostMemory
+		}
+	}
+	return total, total - min(total, c.Account.Used())
+}

@@ -118,7 +118,7 @@ func (t *Task) becomeProgram(img *Image) {
 	files.CloseOnExec(t.Ctx())
 	t.SetComm(path.Base(img.Name))
 	t.execCreds(img)
-	img.MM.SetLimits(tg.memoryLimits(t))
+	img.MM.SetLimits(tg.MemoryLimits())
 }
 
 // execCreds publishes the new program's credentials and what follows from them.
@@ -132,8 +132,8 @@ func (t *Task) execCreds(img *Image) {
 	}
 	if img.Secure {
 		t.pdeathSig.Store(0)
+		t.personality.And(^uint32(abi.PER_CLEAR_ON_SETID))
 	}
-	t.personality.And(^uint32(0x00400000 | 0x0040000)) // READ_IMPLIES_EXEC, ADDR_NO_RANDOMIZE stay off for set-id
 	t.k.tasksMu.Lock()
 	t.exitSignal = abi.SIGCHLD
 	t.k.tasksMu.Unlock()

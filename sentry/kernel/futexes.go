@@ -19,27 +19,13 @@ func (t *Task) FindOwner(tid uint32) futex.Owner {
 	return o
 }
 
-// FutexPlace is the task's own place in a futex queue, for one call at a time.
-func (t *Task) FutexPlace() *futex.Waiter { return &t.futexWait }
-
-// FutexRestart resumes FUTEX_WAIT with a timeout.
-type FutexRestart struct {
-	Addr        abi.Addr
-	Shared      bool
-	Val, Bitset uint32
-	Deadline    time.Time
-}
-
-// Restart is RestartBlock.
-func (r *FutexRestart) Restart(t *Task) (uint64, error) { return 0, t.FutexWait(r) }
+// FutexWaiter is the task's own place in a futex queue, for one call at a time.
+func (t *Task) FutexWaiter() *futex.Waiter { return &t.futexWait }
 
 // FutexWait is FUTEX_WAIT and FUTEX_WAIT_BITSET with an absolute deadline (zero: never).
-func (t *Task) FutexWait(r *FutexRestart) error {
-	err := t.k.Futexes.Wait(t, &t.futexWait, t.mm.Load(), r.Addr, r.Shared, r.Val, r.Bitset, r.Deadline)
-	if err == error(abi.ERESTARTSYS) && !r.Deadline.IsZero() {
-		return t.SetRestart(r)
-	}
-	return err
+// A signal gives ERESTARTSYS.
+func (t *Task) FutexWait(addr abi.Addr, shared bool, val, bitset uint32, deadline time.Time) error {
+	return t.k.Futexes.Wait(t, &t.futexWait, t.mm.Load(), addr, shared, val, bitset, deadline)
 }
 
 func (t *Task) wakeClearTID() {

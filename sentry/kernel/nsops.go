@@ -213,7 +213,9 @@ func (t *Task) Unshare(flags uint64) error {
 		t.UnshareFS()
 	}
 	if flags&abi.CLONE_FILES != 0 {
-		t.UnshareFiles()
+		if err := t.UnshareFiles(); err != nil {
+			return err
+		}
 	}
 	if made.set != nil {
 		if made.newMnt {
@@ -239,11 +241,12 @@ func (t *Task) UnshareFS() {
 }
 
 // UnshareFiles gives the task a descriptor table of its own.
-func (t *Task) UnshareFiles() {
+func (t *Task) UnshareFiles() error {
 	if f := t.files.Load(); f.Users() > 1 {
 		t.files.Store(f.Fork())
 		f.DecUsers(t.Ctx())
 	}
+	return nil
 }
 
 // Setns is setns(2) with a namespace file. The caller has checked nstype.

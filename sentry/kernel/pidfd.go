@@ -153,3 +153,16 @@ func (t *Task) removeFD(fd int32) {
 		f.DecRef()
 	}
 }
+
+// PidFDGroup returns the process that f, a pidfd, refers to: EBADF if f is not one, ESRCH
+// when the process is gone.
+func PidFDGroup(f *vfs.File) (*ThreadGroup, error) {
+	p, ok := f.Ops.(*PidFD)
+	if !ok {
+		return nil, abi.EBADF
+	}
+	if g := p.Group(); g != nil {
+		return g, nil
+	}
+	return nil, abi.ESRCH
+}

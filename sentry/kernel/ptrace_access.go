@@ -45,3 +45,6 @@ func (t *Task) MayAccess(o *Task, mode AccessMode) error {
 	}
 	return nil
 }
+
+// MayPtrace reports whether t may look into o as ptrace(2) would (real ids).
+func (t *Task) MayPtrace(o *Task) bool { return t.MayAccess(o, AccessReal) == nil }

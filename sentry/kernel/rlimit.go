@@ -86,7 +86,7 @@ func (tg *ThreadGroup) limitChanged(res uint32) {
 	case abi.RLIMIT_AS, abi.RLIMIT_DATA, abi.RLIMIT_STACK, abi.RLIMIT_MEMLOCK:
 		for _, t := range tg.Tasks() {
 			if m := t.mm.Load(); m != nil {
-				m.SetLimits(tg.memoryLimits(t))
+				m.SetLimits(tg.MemoryLimits())
 				return
 			}
 		}
@@ -95,8 +95,9 @@ func (tg *ThreadGroup) limitChanged(res uint32) {
 	}
 }
 
-// memoryLimits returns what the address space enforces.
-func (tg *ThreadGroup) memoryLimits(t *Task) mm.Limits {
+// MemoryLimits returns what the address space enforces.
+func (tg *ThreadGroup) MemoryLimits() mm.Limits {
+	t := tg.Leader()
 	return mm.Limits{
 		AS: tg.Limit(abi.RLIMIT_AS).Cur, Data: tg.Limit(abi.RLIMIT_DATA).Cur,
 		Stack: tg.Limit(abi.RLIMIT_STACK).Cur, Memlock: tg.Limit(abi.RLIMIT_MEMLOCK).Cur,

@@ -1,6 +1,10 @@
 package kernel
 
-import "lazaret/syscalls/abi"
+import (
+	"golang.org/x/sys/unix"
+
+	"lazaret/syscalls/abi"
+)
 
 // knownSAFlags are the sa_flags that the kernel keeps; the others are cleared, so that
 // programs can find out what is supported (sigaction(2)).
@@ -108,4 +112,18 @@ func (tg *ThreadGroup) handlersNow() *SignalHandlers {
 	tg.sigMu.Lock()
 	defer tg.sigMu.Unlock()
 	return tg.handlers
+}
+
+// MinSigStack is AT_MINSIGSTKSZ: what a signal frame needs, the processor's vector state
+// included. The host's answer holds, as frames have the same layout.
+func MinSigStack() uint64 {
+	aux, err := unix.Auxv()
+	if err == nil {
+		for _, a := range aux {
+			if a[0] == abi.AT_MINSIGSTKSZ {
+				return uint64(a[1])
+			}
+		}
+	}
+	return minSigStack + maxXsave
 }

@@ -41,7 +41,7 @@ const (
 	eflagsDF      = 1 << 10
 	eflagsRF      = 1 << 16
 	eflagsRestore = 0x40000 | 0x800 | eflagsDF | eflagsTF | 0x80 | 0x40 | 0x10 | 0x4 | 0x1 | eflagsRF
-	maxXsave      = 16384 // bound of a state image: AMX included
+	maxXsave      = 16384 // bound of a state image, AMX included
 )
 
 // frameSP returns where frame and floating point state of size fpLen go.

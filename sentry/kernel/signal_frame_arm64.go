@@ -23,6 +23,7 @@ const (
 	fpsimdCtxSize = 528
 	fpsimdVregs   = 512
 	fpsimdImage   = 528
+	maxXsave      = 4096
 	pstateSS      = 1 << 21
 	pstateUser    = 0xf0001000 // N Z C V and SSBS: what an application may set
 )

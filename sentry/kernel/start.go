@@ -115,7 +115,7 @@ func (t *Task) SetImage(img *Image) {
 		t.container.user(old.RUID).tasks.Add(-1)
 		t.container.user(img.Creds.RUID).tasks.Add(1)
 	}
-	img.MM.SetLimits(t.tg.memoryLimits(t))
+	img.MM.SetLimits(t.tg.MemoryLimits())
 	t.SetComm(baseName(img.Name))
 	t.resetRegs(img.Entry, img.Stack)
 	t.tg.execed = true

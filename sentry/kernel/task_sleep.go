@@ -189,3 +189,13 @@ func (s *OutsideSleeper) Sleep(deadline time.Time) error {
 		return abi.ETIMEDOUT
 	}
 }
+
+// InterruptOthers makes every other task of the process leave application code once, so
+// that it has executed a full barrier (membarrier(2)).
+func (t *Task) InterruptOthers() {
+	for _, o := range t.tg.Tasks() {
+		if o != t && o.inUser.Load() {
+			o.pctx.Interrupt()
+		}
+	}
+}
