@@ -25,5 +25,6 @@ func main() {
 			os.Exit(container.ProxyMain(os.Args[2:]))
 		}
 	}
+	connect()
 	os.Exit(cmd.Main(os.Args[1:]))
 }
