@@ -1,0 +1,5 @@
+package boot
+
+import "lazaret/syscalls/abi"
+
+const auditArch = abi.AUDIT_ARCH_X86_64

@@ -1,0 +1,142 @@
+package boot
+
+import (
+	"fmt"
+	"sync"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"lazaret/runsc/control"
+	"lazaret/runsc/sandbox"
+	"lazaret/sentry/auth"
+	"lazaret/sentry/fs/gofer"
+	"lazaret/sentry/kernel"
+	"lazaret/sentry/memfile"
+	"lazaret/sentry/vfs"
+)
+
+// container is one container of the sandbox.
+type container struct {
+	s      *Sentry
+	id     string
+	spec   *specs.Spec
+	kc     *kernel.Container
+	acct   *memfile.Account
+	gofer  *gofer.Client
+	ns     *kernel.Namespaces
+	userNS *auth.UserNamespace
+	root   vfs.Path
+	fds    containerFDs
+
+	mu     sync.Mutex
+	status control.ContainerStatus
+	init   *kernel.Task
+	procs  map[int32]*process // by pid in the container; init too
+	paused bool
+}
+
+// containerFDs are the donated descriptors of a container.
+type containerFDs struct {
+	gofer  int
+	attach []sandbox.Attach
+	stdio  [3]int
+	extra  []int
+}
+
+// process is a process that runsc started: init, or an exec.
+type process struct {
+	task *kernel.Task
+	done chan struct{} // closed when it has ended
+	code control.ExitStatus
+}
+
+// newContainer builds everything up to a program that is ready to start.
+func (s *Sentry) newContainer(id string, spec *specs.Spec, fds containerFDs) (c *container, err error) {
+	c = &container{
+		s: s, id: id, spec: spec, fds: fds, acct: &memfile.Account{}, status: control.StatusCreated, procs: map[int32]*process{},
+	}
+	defer func() {
+		if err != nil {
+			c.release()
+		}
+	}()
+	c.setLimits()
+	if c.kc, err = s.k.NewContainer(id, c.acct, nil); err != nil {
+		return nil, fmt.Errorf("make container %q: %w", id, err)
+	}
+	if spec.Linux != nil && spec.Linux.Resources != nil && spec.Linux.Resources.Pids != nil {
+		if l := spec.Linux.Resources.Pids.Limit; l != nil && *l > 0 {
+			c.kc.SetMaxTasks(int32(min(*l, 1<<30)))
+		}
+	}
+	if err := c.makeUserNS(); err != nil {
+		return nil, err
+	}
+	t, err := c.makeInit()
+	if err != nil {
+		return nil, err
+	}
+	c.init = t
+	return c, nil
+}
+
+// setLimits takes the memory limit over into the kernel's own account. The host's cgroup
+// holds the sandbox as a whole; the account is what the container sees and is charged.
+func (c *container) setLimits() {
+	if c.spec.Linux == nil || c.spec.Linux.Resources == nil || c.spec.Linux.Resources.Memory == nil {
+		return
+	}
+	if l := c.spec.Linux.Resources.Memory.Limit; l != nil && *l > 0 {
+		c.acct.SetLimit(uint64(*l))
+	}
+}
+
+// makeUserNS makes the user namespace that the spec's mappings describe; without any the
+// container's ids are the sandbox's.
+func (c *container) makeUserNS() error {
+	c.userNS = c.s.k.RootUserNS
+	l := c.spec.Linux
+	if l == nil || len(l.UIDMappings) == 0 && len(l.GIDMappings) == 0 {
+		return nil
+	}
+	root := rootCreds(c.s.k.RootUserNS)
+	creds, err := root.NewUserNS(c.s.k.NewInode())
+	if err != nil {
+		return fmt.Errorf("linux.uidMappings: %w", err)
+	}
+	creds.UserNS.SetMaps(extents(l.UIDMappings), extents(l.GIDMappings))
+	c.userNS = creds.UserNS
+	return nil
+}
+
+func extents(maps []specs.LinuxIDMapping) []auth.Extent {
+	var out []auth.Extent
+	for _, m := range maps {
+		out = append(out, auth.Extent{First: m.ContainerID, LowerFirst: m.HostID, Len: m.Size})
+	}
+	return out
+}
+
+// rootCreds are root's, with all capabilities, in ns.
+func rootCreds(ns *auth.UserNamespace) *auth.Creds {
+	const all = auth.CapSet(1)<<(capLast+1) - 1
+	uid, _ := ns.KUID(0)
+	gid, _ := ns.KGID(0)
+	return &auth.Creds{
+		RUID: uid, EUID: uid, SUID: uid, FSUID: uid, RGID: gid, EGID: gid, SGID: gid, FSGID: gid,
+		Permitted: all, Effective: all, Bounding: all, UserNS: ns,
+	}
+}
+
+// release frees what newContainer made. The tasks have ended.
+func (c *container) release() {
+	if c.init != nil && c.status == control.StatusCreated {
+		c.init.Abandon()
+	}
+	if c.kc != nil {
+		_ = c.s.k.RemoveContainer(c.kc) // EBUSY: tasks that are still exiting keep it
+	}
+	if c.gofer != nil {
+		c.gofer.Close()
+	}
+}

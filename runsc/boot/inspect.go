@@ -1,0 +1,171 @@
+package boot
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"lazaret/runsc/control"
+	"lazaret/runsc/sandbox"
+	"lazaret/runsc/seccomp"
+	"lazaret/sentry/mm"
+	"lazaret/syscalls/abi"
+)
+
+// Processes implements control.Processes.
+func (s *Sentry) Processes(id string) ([]control.Process, error) {
+	c, err := s.container(id)
+	if err != nil {
+		return nil, err
+	}
+	ns := c.kc.PIDNS()
+	now := s.k.Clock.MonotonicNS()
+	wall := s.k.Clock.RealtimeNS()
+	var out []control.Process
+	for _, tg := range s.k.Groups(ns) {
+		l := tg.Leader()
+		user, system, _, _ := tg.CPUTimes()
+		mono, _ := l.StartNS()
+		p := control.Process{
+			PID: tg.PIDIn(ns), PPID: tg.ParentIn(ns), UID: c.userNS.UID(l.Creds().RUID), Threads: len(tg.Tasks()), TTY: "?",
+			State: string(l.State().Letter()), StartUnix: (wall - (now - mono)) / abi.NsecPerSec,
+			CPUTimeMS: uint64(user+system) / 1_000_000, Cmd: commandLine(l.MM(), l.Comm()),
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// maxCmd bounds the command line that ps shows.
+const maxCmd = 4096
+
+// commandLine reads a process's arguments, or gives its name when they cannot be read.
+func commandLine(m *mm.MM, comm string) string {
+	if m == nil || !m.TryIncUsers() {
+		return comm
+	}
+	defer m.DecUsers()
+	r := m.Ranges().Args
+	b := make([]byte, min(r.Len(), maxCmd))
+	n, _ := m.Peek(r.Start, b)
+	line := strings.TrimRight(strings.ReplaceAll(string(b[:n]), "\x00", " "), " ")
+	if line == "" {
+		return comm
+	}
+	return line
+}
+
+// Stats implements control.Inspector.
+func (s *Sentry) Stats(id string) (*control.Stats, error) {
+	c, err := s.container(id)
+	if err != nil {
+		return nil, err
+	}
+	st := &control.Stats{MemoryUsage: c.acct.Used(), MemoryMax: c.acct.Peak(), Pids: uint64(c.kc.Tasks()), OOMKills: c.acct.Fails()}
+	for _, tg := range s.k.Groups(c.kc.PIDNS()) {
+		u, sys, _, _ := tg.CPUTimes()
+		st.CPUUserNS += uint64(u)
+		st.CPUSystemNS += uint64(sys)
+	}
+	return st, nil
+}
+
+// State implements control.Inspector.
+func (s *Sentry) State(id string) (control.ContainerStatus, error) {
+	c, err := s.container(id)
+	if err != nil {
+		return "", err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.status, nil
+}
+
+// Update implements control.Inspector: the limits that the kernel itself keeps.
+func (s *Sentry) Update(args *control.UpdateArgs) error {
+	c, err := s.container(args.ID)
+	if err != nil {
+		return err
+	}
+	var r specs.LinuxResources
+	if err := json.Unmarshal(args.Resources, &r); err != nil {
+		return fmt.Errorf("read the resources: %w", err)
+	}
+	if r.Memory != nil && r.Memory.Limit != nil {
+		c.acct.SetLimit(uint64(max(*r.Memory.Limit, 0)))
+	}
+	if r.Pids != nil && r.Pids.Limit != nil {
+		c.kc.SetMaxTasks(int32(max(min(*r.Pids.Limit, 1<<30), 0)))
+	}
+	return nil
+}
+
+// Resize implements control.Processes.
+func (s *Sentry) Resize(args *control.ResizeArgs) error {
+	c, err := s.container(args.ID)
+	if err != nil {
+		return err
+	}
+	_, _, err = c.process(args.PID)
+	return err
+}
+
+// Debug implements control.Inspector.
+func (s *Sentry) Debug(args *control.DebugArgs) (string, error) {
+	switch args.Kind {
+	case control.DebugStacks:
+		buf := make([]byte, 4<<20)
+		return string(buf[:runtime.Stack(buf, true)]), nil
+	case control.DebugHostSyscalls:
+		return s.hostSyscalls()
+	}
+	c, err := s.container(args.ID)
+	if err != nil {
+		return "", err
+	}
+	switch args.Kind {
+	case control.DebugMounts:
+		var b strings.Builder
+		for _, i := range c.ns.Mnt.Mounts.MountInfos(c.root) {
+			b.WriteString(i.String())
+		}
+		return b.String(), nil
+	case control.DebugMaps:
+		return s.maps(c, args.PID)
+	}
+	return "", fmt.Errorf("%q cannot be shown", args.Kind)
+}
+
+// hostSyscalls lists what the Sentry may ask of the host.
+func (s *Sentry) hostSyscalls() (string, error) {
+	name, err := sandbox.FilterFor(s.cfg.Flags.Platform)
+	if err != nil {
+		return "", err
+	}
+	f, ok := seccomp.Lookup(name)
+	if !ok {
+		return "", fmt.Errorf("filter %q is not known", name)
+	}
+	calls := f.Calls(runtime.GOARCH)
+	return fmt.Sprintf("%s\n%d calls\n", strings.Join(calls, "\n"), len(calls)), nil
+}
+
+func (s *Sentry) maps(c *container, pid int32) (string, error) {
+	var b strings.Builder
+	for _, tg := range s.k.Groups(c.kc.PIDNS()) {
+		n := tg.PIDIn(c.kc.PIDNS())
+		m := tg.Leader().MM()
+		if pid != 0 && n != pid || m == nil || !m.TryIncUsers() {
+			continue
+		}
+		fmt.Fprintf(&b, "process %d (%s)\n", n, tg.Leader().Comm())
+		m.Maps(func(v *mm.VMAInfo) {
+			fmt.Fprintf(&b, "%012x-%012x %v %s\n", v.Start, v.End, v.Prot, v.Name)
+		})
+		m.DecUsers()
+	}
+	return b.String(), nil
+}

@@ -1,0 +1,92 @@
+package boot
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+
+	"lazaret/platform/ptrace"
+	"lazaret/runsc/control"
+	"lazaret/runsc/sandbox"
+	"lazaret/sentry/fs/hostfile"
+	"lazaret/sentry/kernel"
+	"lazaret/sentry/memfile"
+	"lazaret/syscalls"
+)
+
+// memfileSize is how large the memory file may grow: sparse, it costs nothing.
+const memfileSize = 1 << 46
+
+// maxThreads bounds the host threads: every application thread has one.
+const maxThreads = 100_000
+
+// Main is the whole life of the re-executed Sentry. It does not return.
+func Main() {
+	cfg, err := sandbox.ReadBootConfig()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "boot: %v\n", err)
+		os.Exit(1)
+	}
+	debug.SetMaxThreads(maxThreads)
+	if n := len(cfg.Host.CPUs); n > 0 {
+		runtime.GOMAXPROCS(n)
+	}
+	s, err := start(cfg)
+	if err != nil {
+		cfg.Fail(err)
+	}
+	srv := control.NewServer(cfg.ControlFD, s)
+	if err := cfg.Ready(); err != nil {
+		cfg.Fail(err)
+	}
+	go func() {
+		if err := srv.Serve(); err != nil {
+			fmt.Fprintf(os.Stderr, "boot: %v\n", err)
+			s.exit(1)
+		}
+	}()
+	os.Exit(<-s.done)
+}
+
+// start brings the kernel up, confined, with the first container ready to be created.
+func start(cfg *sandbox.BootConfig) (*Sentry, error) {
+	if err := sandbox.ConfineSentry(cfg); err != nil {
+		return nil, err
+	}
+	mf, err := memfile.New("lazaret", memfileSize)
+	if err != nil {
+		return nil, fmt.Errorf("make the memory file: %w", err)
+	}
+	p, err := ptrace.New()
+	if err != nil {
+		return nil, fmt.Errorf("start the ptrace platform: %w", err)
+	}
+	n, err := hostfile.NewNotifier()
+	if err != nil {
+		return nil, fmt.Errorf("start the notifier of donated files: %w", err)
+	}
+	s := newSentry(cfg, mf, n)
+	s.k = kernel.New(kernel.Config{
+		Platform: p, MemFile: mf, Syscalls: s.table, Namespaces: s, CPUs: len(cfg.Host.CPUs),
+	})
+	if err := s.registerFileSystems(); err != nil {
+		return nil, err
+	}
+	if err := s.startVDSO(); err != nil {
+		return nil, err
+	}
+	if err := sandbox.SealSentry(cfg); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func newSentry(cfg *sandbox.BootConfig, mf *memfile.File, n *hostfile.Notifier) *Sentry {
+	return &Sentry{
+		cfg: cfg, mf: mf, notifier: n, table: syscalls.New(), done: make(chan int, 1), containers: map[string]*container{},
+	}
+}
+
+var errNoContainer = errors.New("container does not exist")

@@ -1,0 +1,324 @@
+package boot
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"lazaret/sentry/auth"
+	"lazaret/sentry/fs/hostfile"
+	"lazaret/sentry/kernel"
+	"lazaret/sentry/vfs"
+	"lazaret/syscalls"
+	"lazaret/syscalls/abi"
+)
+
+const capLast = abi.CAP_LAST_CAP
+
+// makeInit builds the container's file tree and its first process, which is ready to
+// start.
+func (c *container) makeInit() (*kernel.Task, error) {
+	if err := c.openGofer(); err != nil {
+		return nil, err
+	}
+	kctx := c.kernelCtx()
+	super, err := c.rootSuper(kctx)
+	if err != nil {
+		return nil, err
+	}
+	mounts, err := vfs.NewMountNamespace(super, "root", 0, c.userNS)
+	if err != nil {
+		return nil, fmt.Errorf("mount the root: %w", err)
+	}
+	fs := vfs.NewFSInfo(mounts.Root(), mounts.Root(), 0)
+	if c.ns, err = c.makeNamespaces(mounts); err != nil {
+		return nil, err
+	}
+	t, err := c.newProcess(c.spec.Process, fs, c.ns)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.prepareInit(t); err != nil {
+		t.Abandon()
+		return nil, err
+	}
+	return t, nil
+}
+
+// prepareInit mounts, applies sysctls and loads the program.
+func (c *container) prepareInit(t *kernel.Task) error {
+	t.SetCreds(rootCreds(c.userNS))
+	m := &mounter{c: c, t: t, ctx: t.Ctx()}
+	m.ctx.Creds = rootCreds(c.s.k.RootUserNS)
+	if err := m.all(); err != nil {
+		return err
+	}
+	root := t.Namespaces().Mnt.Mounts.Root()
+	if err := t.FS().SetRoot(root); err != nil {
+		return err
+	}
+	if err := t.FS().SetCwd(root); err != nil {
+		return err
+	}
+	c.root = root
+	if c.spec.Linux != nil {
+		if err := c.sysctls(t, c.spec.Linux.Sysctl); err != nil {
+			return err
+		}
+	}
+	return c.load(t, c.spec.Process, c.fds.stdio, c.fds.extra)
+}
+
+// makeNamespaces makes the namespaces of the container.
+func (c *container) makeNamespaces(mounts *vfs.MountNamespace) (*kernel.Namespaces, error) {
+	k := c.s.k
+	ipc, err := k.NewIPC(c.userNS)
+	if err != nil {
+		return nil, fmt.Errorf("make the ipc namespace: %w", err)
+	}
+	net, err := k.NewNet(c.userNS)
+	if err != nil {
+		return nil, fmt.Errorf("make the network namespace: %w", err)
+	}
+	host := c.spec.Hostname
+	if host == "" {
+		host = c.s.cfg.Host.Hostname
+	}
+	domain := c.spec.Domainname
+	if domain == "" {
+		domain = "(none)"
+	}
+	return &kernel.Namespaces{
+		UTS: k.NewUTS(c.userNS, host, domain), IPC: ipc, Net: net, Mnt: k.NewMnt(c.userNS, mounts),
+		Cgroup: k.RootCgroupNS, Time: k.RootTimeNS, PIDChildren: c.kc.PIDNS(),
+	}, nil
+}
+
+// newProcess makes a process without a program.
+func (c *container) newProcess(p *specs.Process, fs *vfs.FSInfo, ns *kernel.Namespaces) (*kernel.Task, error) {
+	limits, err := limitsOf(p)
+	if err != nil {
+		return nil, err
+	}
+	args := &kernel.ProcessArgs{
+		Container: c.kc, FS: fs, Files: vfs.NewFDTable(0), Namespaces: ns, Limits: limits, NoNewPrivs: p.NoNewPrivileges,
+	}
+	if p.OOMScoreAdj != nil {
+		args.OOMScore = int32(*p.OOMScoreAdj)
+	}
+	if c.spec.Linux != nil && c.spec.Linux.Seccomp != nil {
+		prog, err := compileSeccomp(c.spec.Linux.Seccomp)
+		if err != nil {
+			return nil, fmt.Errorf("linux.seccomp: %w", err)
+		}
+		args.Filters = []kernel.SeccompProgram{prog}
+	}
+	t, err := c.s.k.NewProcess(args)
+	if err != nil {
+		return nil, fmt.Errorf("make the process: %w", err)
+	}
+	return t, nil
+}
+
+// limitsOf are the resource limits of a process: the defaults and what the spec says.
+func limitsOf(p *specs.Process) ([abi.RLIM_NLIMITS]abi.Rlimit, error) {
+	limits := kernel.DefaultLimits()
+	for i, r := range p.Rlimits {
+		n, ok := rlimits[r.Type]
+		if !ok {
+			return limits, fmt.Errorf("process.rlimits[%d]: type %q is not known", i, r.Type)
+		}
+		limits[n] = abi.Rlimit{Cur: r.Soft, Max: r.Hard}
+	}
+	return limits, nil
+}
+
+var rlimits = map[string]int{
+	"RLIMIT_AS": abi.RLIMIT_AS, "RLIMIT_CORE": abi.RLIMIT_CORE, "RLIMIT_CPU": abi.RLIMIT_CPU, "RLIMIT_DATA": abi.RLIMIT_DATA,
+	"RLIMIT_FSIZE": abi.RLIMIT_FSIZE, "RLIMIT_LOCKS": abi.RLIMIT_LOCKS, "RLIMIT_MEMLOCK": abi.RLIMIT_MEMLOCK,
+	"RLIMIT_MSGQUEUE": abi.RLIMIT_MSGQUEUE, "RLIMIT_NICE": abi.RLIMIT_NICE, "RLIMIT_NOFILE": abi.RLIMIT_NOFILE,
+	"RLIMIT_NPROC": abi.RLIMIT_NPROC, "RLIMIT_RSS": abi.RLIMIT_RSS, "RLIMIT_RTPRIO": abi.RLIMIT_RTPRIO,
+	"RLIMIT_RTTIME": abi.RLIMIT_RTTIME, "RLIMIT_SIGPENDING": abi.RLIMIT_SIGPENDING, "RLIMIT_STACK": abi.RLIMIT_STACK,
+}
+
+// load gives t its files, identity and program.
+func (c *container) load(t *kernel.Task, p *specs.Process, stdio [3]int, extra []int) error {
+	if err := c.openStdio(t, stdio, extra); err != nil {
+		return err
+	}
+	if err := c.enterCwd(t, p); err != nil {
+		return err
+	}
+	creds, err := c.credsOf(p)
+	if err != nil {
+		return err
+	}
+	t.SetCreds(creds)
+	umask := uint32(0o022)
+	if p.User.Umask != nil {
+		umask = *p.User.Umask
+	}
+	t.FS().SetUmask(umask)
+	if len(p.Args) == 0 {
+		return fmt.Errorf("process.args: empty; name the program to run")
+	}
+	env := environment(t, p)
+	file, name, err := findProgram(t, p.Args[0], env)
+	if err != nil {
+		return err
+	}
+	defer file.DecRef()
+	img, err := syscalls.Load(t, &syscalls.ExecParams{File: file, Filename: name, Argv: p.Args, Envv: env})
+	if err != nil {
+		return fmt.Errorf("exec %q: %w", p.Args[0], describe(err))
+	}
+	t.SetImage(img)
+	return nil
+}
+
+// enterCwd makes process.cwd, if need be, and goes there.
+func (c *container) enterCwd(t *kernel.Task, p *specs.Process) error {
+	cwd := p.Cwd
+	if cwd == "" {
+		cwd = "/"
+	}
+	ctx := t.Ctx()
+	m := &mounter{c: c, t: t, ctx: ctx}
+	if err := m.makeTarget(path.Clean(cwd), true); err != nil && err != abi.EROFS {
+		return fmt.Errorf("process.cwd (%s): %w", cwd, err)
+	}
+	if err := vfs.Chdir(ctx, cwd); err != nil {
+		return fmt.Errorf("process.cwd (%s): %w", cwd, err)
+	}
+	return nil
+}
+
+// openStdio donates the host's descriptors to the process.
+func (c *container) openStdio(t *kernel.Task, stdio [3]int, extra []int) error {
+	ctx := t.Ctx()
+	for i, fd := range append(stdio[:], extra...) {
+		var f *vfs.File
+		var err error
+		switch {
+		case fd >= 0:
+			f, err = hostfile.NewFile(ctx, c.s.notifier, fd)
+		case i < 3:
+			f, err = vfs.OpenAt(ctx, ctx.FS.Root(), "/dev/null", vfs.OpenHow{Flags: abi.O_RDWR})
+			if err == abi.ENOENT {
+				continue
+			}
+		default:
+			continue
+		}
+		if err == nil {
+			err = t.Files().AllocAt(ctx, int32(i), f, false, vfs.NROpen)
+		}
+		if err != nil {
+			return fmt.Errorf("open file %d of the process: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// credsOf are the credentials of process.user and process.capabilities.
+func (c *container) credsOf(p *specs.Process) (*auth.Creds, error) {
+	uid, ok := c.userNS.KUID(p.User.UID)
+	if !ok {
+		return nil, fmt.Errorf("process.user.uid: %d has no mapping in linux.uidMappings", p.User.UID)
+	}
+	gid, ok := c.userNS.KGID(p.User.GID)
+	if !ok {
+		return nil, fmt.Errorf("process.user.gid: %d has no mapping in linux.gidMappings", p.User.GID)
+	}
+	creds := &auth.Creds{
+		RUID: uid, EUID: uid, SUID: uid, FSUID: uid, RGID: gid, EGID: gid, SGID: gid, FSGID: gid, UserNS: c.userNS,
+	}
+	for _, g := range p.User.AdditionalGids {
+		kg, ok := c.userNS.KGID(g)
+		if !ok {
+			return nil, fmt.Errorf("process.user.additionalGids: %d has no mapping in linux.gidMappings", g)
+		}
+		creds.Groups = append(creds.Groups, kg)
+	}
+	slices.Sort(creds.Groups)
+	if caps := p.Capabilities; caps != nil {
+		for _, s := range []struct {
+			field string
+			names []string
+			dst   *auth.CapSet
+		}{
+			{"bounding", caps.Bounding, &creds.Bounding}, {"effective", caps.Effective, &creds.Effective},
+			{"permitted", caps.Permitted, &creds.Permitted}, {"inheritable", caps.Inheritable, &creds.Inheritable},
+			{"ambient", caps.Ambient, &creds.Ambient},
+		} {
+			for _, n := range s.names {
+				if bit, ok := capByName(n); ok {
+					*s.dst |= 1 << bit
+				}
+			}
+		}
+	}
+	creds.Effective &= creds.Permitted
+	creds.Ambient &= creds.Permitted & creds.Inheritable
+	return creds, nil
+}
+
+// environment is process.env with HOME, as runc adds it.
+func environment(t *kernel.Task, p *specs.Process) []string {
+	env := slices.Clone(p.Env)
+	for _, e := range env {
+		if strings.HasPrefix(e, "HOME=") {
+			return env
+		}
+	}
+	return append(env, "HOME="+homeOf(t, p.User.UID))
+}
+
+// findProgram finds the file of a command by PATH, as execvp(3) does.
+func findProgram(t *kernel.Task, arg string, env []string) (*vfs.File, string, error) {
+	if strings.Contains(arg, "/") {
+		f, err := openProgram(t, arg)
+		if err != nil {
+			return nil, "", fmt.Errorf("exec: %q: %w", arg, describe(err))
+		}
+		return f, arg, nil
+	}
+	search := ""
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, "PATH="); ok {
+			search = v
+		}
+	}
+	found := error(nil)
+	for _, dir := range strings.Split(search, ":") {
+		if dir == "" {
+			dir = "."
+		}
+		name := path.Join(dir, arg)
+		f, err := openProgram(t, name)
+		if err == nil {
+			return f, name, nil
+		}
+		if err == abi.EACCES {
+			found = err
+		}
+	}
+	if found != nil {
+		return nil, "", fmt.Errorf("exec: %q: %w", arg, describe(found))
+	}
+	return nil, "", fmt.Errorf("exec: %q: executable file not found in $PATH", arg)
+}
+
+func openProgram(t *kernel.Task, name string) (*vfs.File, error) {
+	p, err := vfs.Lookup(t.Ctx(), t.FS().Cwd(), name, vfs.LookupFollow)
+	if err != nil {
+		return nil, err
+	}
+	if p.Dentry.IsDir() {
+		return nil, abi.EISDIR
+	}
+	return vfs.OpenExec(t.Ctx(), p)
+}

@@ -1,0 +1,45 @@
+package boot
+
+import (
+	"fmt"
+	"sync"
+
+	"lazaret/runsc/sandbox"
+	"lazaret/sentry/fs/hostfile"
+	"lazaret/sentry/kernel"
+	"lazaret/sentry/memfile"
+	"lazaret/syscalls"
+)
+
+// Sentry is the kernel of one sandbox and its containers.
+type Sentry struct {
+	cfg      *sandbox.BootConfig
+	k        *kernel.Kernel
+	mf       *memfile.File
+	notifier *hostfile.Notifier
+	table    *syscalls.Table
+	done     chan int // exit code of the process, once
+
+	mu         sync.Mutex
+	containers map[string]*container
+	root       *container // the one that the sandbox was started for
+	closing    bool
+}
+
+// container returns the container called id.
+func (s *Sentry) container(id string) (*container, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.containers[id]; c != nil {
+		return c, nil
+	}
+	return nil, fmt.Errorf("%w: %q", errNoContainer, id)
+}
+
+// exit ends the process with code. The first call counts.
+func (s *Sentry) exit(code int) {
+	select {
+	case s.done <- code:
+	default:
+	}
+}
