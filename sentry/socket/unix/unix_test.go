@@ -2,6 +2,7 @@ package unix
 
 import (
 	"fmt"
+	"hash/crc32"
 	"math/rand"
 	"os"
 	"strings"
@@ -140,12 +141,7 @@ func (w *world) send(i, size, to int) {
 	w.same(fmt.Sprintf("send %d size %d to %d", i, size, to), text(n, err), text(on, oerr))
 }
 
-func sum(b []byte) (s uint32) {
-	for _, c := range b {
-		s = s*31 + uint32(c)
-	}
-	return s
-}
+func sum(b []byte) uint32 { return crc32.ChecksumIEEE(b) }
 
 func (w *world) recv(i, size, flags int) {
 	hb, ob := make([]byte, size), make([]byte, size)
@@ -233,7 +229,7 @@ func (w *world) step(rnd *rand.Rand) {
 
 func TestAgainstHost(t *testing.T) {
 	for _, typ := range []int{abi.SOCK_STREAM, abi.SOCK_DGRAM, abi.SOCK_SEQPACKET} {
-		for seed := range int64(60) {
+		for seed := range int64(20) {
 			t.Run(fmt.Sprintf("type%d/%d", typ, seed), func(t *testing.T) {
 				rnd := rand.New(rand.NewSource(seed))
 				w := &world{t: t, ctx: testContext(), fam: Family{NewNamespace()}, typ: typ, seed: seed}

@@ -1,0 +1,139 @@
+package tty
+
+import "lazaret/syscalls/abi"
+
+// output is the state of what is to be shown.
+type output struct {
+	buf        []byte
+	column     int
+	lineColumn int // where the line that is being typed began
+
+	// The columns before what is being processed: a signal character drops its echoes.
+	batchColumn, batchLine int
+}
+
+// put adds a byte for the other side. What exceeds the room for echoes is lost: nobody
+// reads, and the typist gets no bigger a buffer for that.
+func (o *output) put(c byte, e *effects) {
+	if len(o.buf) >= outputSize+echoRoom {
+		return
+	}
+	o.buf = append(o.buf, c)
+	e.shown = true
+}
+
+// room returns how many bytes an application may write now.
+func (t *TTY) roomLocked() int {
+	if t.stopped || t.tcStop {
+		return 0
+	}
+	return max(0, outputSize-len(t.out.buf))
+}
+
+// outCharLocked is do_output_char: one byte through OPOST. false: it needs more room than
+// space.
+func (t *TTY) outCharLocked(c byte, space int, e *effects) bool {
+	o, f := &t.out, t.termios.Oflag
+	if space < 1 {
+		return false
+	}
+	switch c {
+	case '\n':
+		if f&abi.ONLRET != 0 {
+			o.column = 0
+		}
+		if f&abi.ONLCR != 0 {
+			if space < 2 {
+				return false
+			}
+			o.lineColumn, o.column = 0, 0
+			o.put('\r', e)
+			o.put('\n', e)
+			return true
+		}
+		o.lineColumn = o.column
+	case '\r':
+		if f&abi.ONOCR != 0 && o.column == 0 {
+			return true
+		}
+		if f&abi.OCRNL != 0 {
+			c = '\n'
+			if f&abi.ONLRET != 0 {
+				o.lineColumn, o.column = 0, 0
+			}
+			break
+		}
+		o.lineColumn, o.column = 0, 0
+	case '\t':
+		spaces := 8 - o.column&7
+		if f&abi.TABDLY == abi.TAB3 {
+			if space < spaces {
+				return false
+			}
+			o.column += spaces
+			for range spaces {
+				o.put(' ', e)
+			}
+			return true
+		}
+		o.column += spaces
+	case '\b':
+		if o.column > 0 {
+			o.column--
+		}
+	default:
+		if !isCntrl(c) {
+			if f&abi.OLCUC != 0 {
+				c = toUpper(c)
+			}
+			if !t.continuation(c) {
+				o.column++
+			}
+		}
+	}
+	o.put(c, e)
+	return true
+}
+
+// writeLocked takes as much of b as there is room for.
+func (t *TTY) writeLocked(b []byte, e *effects) int {
+	if t.termios.Oflag&abi.OPOST == 0 {
+		n := min(len(b), t.roomLocked())
+		if n > 0 {
+			t.out.buf = append(t.out.buf, b[:n]...)
+			e.shown = true
+		}
+		return n
+	}
+	for i, c := range b {
+		if !t.outCharLocked(c, t.roomLocked(), e) {
+			return i
+		}
+	}
+	return len(b)
+}
+
+// echoRawLocked echoes a byte as it is.
+func (t *TTY) echoRawLocked(c byte, e *effects) {
+	if t.termios.Oflag&abi.OPOST != 0 {
+		t.outCharLocked(c, echoRoom, e)
+	} else {
+		t.out.put(c, e)
+	}
+}
+
+// echoLocked echoes a byte, a control character as ^X with ECHOCTL.
+func (t *TTY) echoLocked(c byte, e *effects) {
+	if c == 0xff { // past OPOST, as Linux's echo buffer has it
+		t.out.put(c, e)
+		t.out.column++
+		return
+	}
+	if t.termios.Lflag&abi.ECHOCTL != 0 && isCntrl(c) && c != '\t' {
+		t.out.put('^', e)
+		t.out.put(c^0x40, e)
+		t.out.column += 2
+		return
+	}
+	t.echoRawLocked(c, e)
+}
