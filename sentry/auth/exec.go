@@ -55,16 +55,16 @@ func ExecCreds(old *Creds, f *ExecFile, o ExecOptions) (*Creds, bool, error) {
 		effective = n.EUID == rootUID || effective
 	}
 	gained := n.Permitted&^old.Permitted != 0
+	// As on Linux, a set-id program that gains nothing runs in secure mode all the same.
 	setID := n.EUID != old.RUID || n.EGID != old.RGID
-	changed := n.EUID != old.EUID || n.EGID != old.EGID
-	if o.Limited && (changed || gained && !caps.isRootOnly(n, old)) {
+	if o.Limited && (setID || gained) {
 		if !old.HasCap(abi.CAP_SETUID) {
 			n.EUID, n.EGID = old.RUID, old.RGID
 		}
 		n.Permitted &= old.Permitted
 	}
 	n.SUID, n.FSUID, n.SGID, n.FSGID = n.EUID, n.EUID, n.EGID, n.EGID
-	if caps.Valid || changed {
+	if caps.Valid || setID {
 		n.Ambient = 0
 	}
 	n.Permitted |= n.Ambient
@@ -77,9 +77,6 @@ func ExecCreds(old *Creds, f *ExecFile, o ExecOptions) (*Creds, bool, error) {
 	secure := setID || old.RUID != rootUID && (effective || n.Permitted&^n.Ambient != 0)
 	return n, secure, nil
 }
-
-// isRootOnly reports whether all that is gained comes from being root before and after.
-func (FileCaps) isRootOnly(n, old *Creds) bool { return n.EUID == old.EUID && n.RUID == old.RUID }
 
 func (c *Creds) applySetID(old *Creds, f *ExecFile) {
 	// Ids that the namespace does not know are not honoured.

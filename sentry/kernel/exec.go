@@ -64,9 +64,9 @@ func (tg *ThreadGroup) fsUsers(fs *vfs.FSInfo) int {
 func (t *Task) Exec(img *Image) error {
 	tg := t.tg
 	tg.credGuard.Lock()
-	defer tg.credGuard.Unlock()
 	oldTID := t.TIDIn(t.tracerNS())
 	if err := t.killOtherThreads(); err != nil {
+		tg.credGuard.Unlock()
 		img.release(t)
 		return err
 	}
@@ -77,6 +77,7 @@ func (t *Task) Exec(img *Image) error {
 	tg.execed = true
 	t.selfExecID++
 	t.k.tasksMu.Unlock()
+	tg.credGuard.Unlock() // before the tracer's stop: it may attach others
 	t.traceExec(uint64(oldTID))
 	return nil
 }

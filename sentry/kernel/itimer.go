@@ -234,8 +234,8 @@ func (tg *ThreadGroup) armCPULimit() {
 	}
 	armed := it.softCPU != 0
 	it.mu.Unlock()
-	if armed && it.tg != nil {
-		tg.usage.cpuTimersIdle.Store(true)
+	if armed {
+		tg.k.Timers.Set(&it.cpu, clock.Setting{LeftNS: abi.NsecPerSec})
 	}
 }
 
@@ -251,7 +251,7 @@ func (tg *ThreadGroup) running() bool {
 	return false
 }
 
-// wakeCPUTimers sets the watch again when a task of an idle process wakes up.
+// wakeCPUTimers sets the watch again when a task of an idle process runs.
 func (g *groupUsage) wakeCPUTimers(tg *ThreadGroup) {
 	if g.cpuTimersIdle.Load() && g.cpuTimersIdle.CompareAndSwap(true, false) {
 		tg.k.Timers.Set(&tg.itimers.cpu, clock.Setting{LeftNS: 1_000_000})

@@ -448,5 +448,3 @@ func (t *Task) seccompTrace(nr uint64, args *[6]uint64, data uint32) bool {
 	}
 	return t.seccompCheck(now, args)
 }
-
-func (t *Task) traceNewChild() {}

@@ -194,7 +194,7 @@ func (t *Task) pendingLocked() abi.SigSet {
 
 // recalcLocked sets the sigpending flag by what there is.
 func (t *Task) recalcLocked() {
-	on := t.jobctl&jobPendingMask != 0 || t.pendingLocked() != 0 || t.tg.groupExit && !t.exiting.Load()
+	on := t.jobctl&jobPendingMask != 0 || t.pendingLocked() != 0 || t.tg.stopFlags&(cldStopped|cldContinued) != 0 || t.tg.groupExit && !t.exiting.Load()
 	t.sigpending.Store(on)
 }
 

@@ -162,13 +162,10 @@ func (tg *ThreadGroup) continueLocked() {
 		return
 	}
 	tg.groupStopCount, tg.groupStopSig = 0, 0
-	if len(tg.tasks) > 0 {
-		for _, o := range tg.tasks { // somebody tells the parent
-			if !o.exiting.Load() {
-				o.kick()
-				o.jobctl |= 0
-				break
-			}
+	for _, o := range tg.tasks { // somebody tells the parent
+		if !o.exiting.Load() {
+			o.kick()
+			break
 		}
 	}
 }

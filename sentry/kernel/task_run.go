@@ -23,7 +23,6 @@ func (t *Task) run() {
 		t.kernelKill(abi.SIGSEGV)
 	}
 	t.initFP = nil
-	t.traceNewChild()
 	for !t.exitPending {
 		if t.sigpending.Load() || t.restartCode != 0 || t.haveSaved {
 			t.handleSignals()
@@ -47,6 +46,7 @@ func (t *Task) run() {
 
 // switchToUser runs application code and accounts for the time.
 func (t *Task) switchToUser() (platform.Event, error) {
+	t.tg.usage.wakeCPUTimers(t.tg)
 	start := nowNS()
 	t.acct.enterUser(start, start-t.lastUserNS-t.sleepNS)
 	t.inSyscall = false

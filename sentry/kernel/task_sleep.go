@@ -59,7 +59,6 @@ func (t *Task) park(deadline time.Time) bool {
 	start := nowNS()
 	ok := t.parkUntil(deadline)
 	t.sleepNS += nowNS() - start
-	t.tg.usage.wakeCPUTimers(t.tg)
 	return ok
 }
 
@@ -193,7 +192,10 @@ func (s *OutsideSleeper) Sleep(deadline time.Time) error {
 // InterruptOthers makes every other task of the process leave application code once, so
 // that it has executed a full barrier (membarrier(2)).
 func (t *Task) InterruptOthers() {
-	for _, o := range t.tg.Tasks() {
+	// Under sigMu, so that none of them can have released its context.
+	t.tg.sigMu.Lock()
+	defer t.tg.sigMu.Unlock()
+	for _, o := range t.tg.tasks {
 		if o != t && o.inUser.Load() {
 			o.pctx.Interrupt()
 		}
