@@ -3,29 +3,41 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"slices"
 	"text/tabwriter"
 
+	"lazaret/runsc/boot"
 	"lazaret/runsc/cmd"
+	"lazaret/runsc/sandbox"
 	"lazaret/runsc/seccomp"
+	"lazaret/syscalls"
 )
 
 // bootMain and goferMain join the rooms that make up the re-executed processes.
-// TODO: call boot.Main and sandbox.GoferMain.
-func bootMain() {
-	fmt.Fprintln(os.Stderr, "boot: this build has no Sentry")
-	os.Exit(1)
-}
+func bootMain() { boot.Main() }
 
-func goferMain() {
-	fmt.Fprintln(os.Stderr, "gofer: this build has no Gofer")
-	os.Exit(1)
-}
+func goferMain() { sandbox.GoferMain() }
 
 // connect gives the command line what it shows of other rooms.
-func connect() { cmd.HostSyscalls = hostSyscalls }
+func connect() {
+	cmd.HostSyscalls = hostSyscalls
+	cmd.Syscalls = printSyscalls
+}
+
+// printSyscalls prints the table of system calls.
+func printSyscalls(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NR\tNAME\tSUPPORT\tNOTE")
+	syscalls.New().Rows(func(r *syscalls.Row) {
+		note := r.Note
+		if r.Support == syscalls.Absent {
+			note = r.Errno.Error() + ": " + note
+		}
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\n", r.Nr, r.Name, r.Support, note)
+	})
+	return w.Flush()
+}
 
 // hostSyscalls prints what a Sentry on the ptrace platform may ask of the host, and why.
 func hostSyscalls(out io.Writer) error {
