@@ -19,6 +19,8 @@ const (
 	ModePath               // O_PATH: no I/O
 	ModeDir                // a directory
 
+	ModeTruncate // opened with O_TRUNC: FileOps may count on the truncation that follows
+
 	modeWriter // counted in InodeState.writers
 )
 

@@ -139,3 +139,40 @@ func perms(ctx *Context, inode Inode) (uint32, auth.KUID, auth.KGID, error) {
 	a, err := inode.Attr(ctx, abi.AT_STATX_DONT_SYNC)
 	return a.Mode, a.UID, a.GID, err
 }
+
+// HoldInode keeps inode for a file system that is stacked on another (overlay), as a
+// dentry would; PutInode ends that.
+func HoldInode(inode Inode) { inode.Super().stateOf(inode) }
+
+// PutInode ends HoldInode; the last user gone, the inode is released.
+func PutInode(inode Inode) {
+	s := inode.Super()
+	if h, ok := inode.(StateHolder); ok {
+		s.putState(inode, h.VFSState())
+		return
+	}
+	s.stateMu.Lock()
+	st := s.states[inode]
+	s.stateMu.Unlock()
+	if st != nil {
+		s.putState(inode, st)
+	}
+}
+
+// OpenInode opens an inode of a file system below, without any check and without a
+// place in a tree. The caller holds the inode.
+func OpenInode(ctx *Context, inode Inode, flags uint32) (*File, error) {
+	d := &Dentry{super: inode.Super(), id: lastDentry.Add(1)}
+	d.self = dnode{d: d, name: "/"}
+	d.node.Store(&d.self)
+	if err := d.instantiate(ctx, inode); err != nil {
+		return nil, err
+	}
+	d.refs.Store(1)
+	p := Path{nil, d}
+	f, err := openPinned(ctx, p, flags)
+	if err != nil {
+		p.DecRef()
+	}
+	return f, err
+}

@@ -289,3 +289,6 @@ func mountedHere(d *Dentry) error {
 	}
 	return abi.EBUSY
 }
+
+// Release gives up a KernelMount.
+func (m *Mount) Release() { m.decRef() }

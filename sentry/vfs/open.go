@@ -328,6 +328,9 @@ func openPinned(ctx *Context, p Path, flags uint32) (*File, error) {
 	case abi.O_RDWR:
 		f.Mode |= ModeRead | ModeWrite
 	}
+	if flags&abi.O_TRUNC != 0 {
+		f.Mode |= ModeTruncate
+	}
 	if f.Mode&ModeWrite != 0 && d.typ == abi.S_IFREG {
 		if err := d.state.getWrite(); err != nil {
 			return nil, err

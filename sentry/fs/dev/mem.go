@@ -116,7 +116,9 @@ func (*zero) MapsAnonymous() bool { return true }
 
 // Mmap implements vfs.Mapper with an object of its own for each mapping.
 func (z *zero) Mmap(ctx *vfs.Context, _ *vfs.File, _, _ uint32) (memfile.Mappable, error) {
-	return memfile.NewShm(z.mf, ctx.Account, 1<<46), nil
+	s := memfile.NewShm(z.mf, ctx.Account, 1<<46)
+	s.DecRef() // it lives as long as it is mapped
+	return s, nil
 }
 
 type random struct{ base }
