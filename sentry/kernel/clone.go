@@ -227,22 +227,17 @@ func (t *Task) copyCreds(c *Task, flags uint64) error {
 
 // copyResources shares or copies files, directories, namespaces and memory.
 func (t *Task) copyResources(c *Task, flags uint64) error {
-	ns, err := t.childNamespaces(c.creds.Load(), flags)
-	if err != nil {
-		return err
-	}
-	c.ns.Store(ns.set)
 	if flags&abi.CLONE_FS != 0 {
 		t.fs.Load().IncUsers()
 		c.fs.Store(t.fs.Load())
 	} else {
 		c.fs.Store(t.fs.Load().Fork())
 	}
-	if ns.newMnt {
-		if err := c.enterNewMounts(t, ns.set.Mnt); err != nil {
-			return err
-		}
+	ns, err := t.childNamespaces(c.creds.Load(), flags, c.fs.Load())
+	if err != nil {
+		return err
 	}
+	c.ns.Store(ns)
 	if flags&abi.CLONE_FILES != 0 {
 		t.files.Load().IncUsers()
 		c.files.Store(t.files.Load())

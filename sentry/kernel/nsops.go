@@ -55,58 +55,28 @@ func (n *Namespaces) copy() *Namespaces {
 	return &c
 }
 
-// madeNamespaces is a new set, and whether its mounts still have to be entered.
-type madeNamespaces struct {
-	set    *Namespaces
-	newMnt bool
-}
-
 // childNamespaces returns the set for a new task or for unshare: the caller's, with what
-// flags ask for made new (copy_namespaces).
-func (t *Task) childNamespaces(creds *auth.Creds, flags uint64) (madeNamespaces, error) {
+// flags ask for made new (copy_namespaces). fs is the new task's own; it moves into new
+// mounts.
+func (t *Task) childNamespaces(creds *auth.Creds, flags uint64, fs *vfs.FSInfo) (*Namespaces, error) {
 	k, cur := t.k, t.ns.Load()
-	made := madeNamespaces{}
 	if flags&cloneNamespaces&^abi.CLONE_NEWUSER == 0 {
-		made.set = cur.copy()
-		t.switchTime(made.set, flags)
-		return made, nil
+		n := cur.copy()
+		t.switchTime(n, flags)
+		return n, nil
 	}
 	if !creds.HasCap(abi.CAP_SYS_ADMIN) {
-		return made, abi.EPERM
+		return nil, abi.EPERM
+	}
+	if flags&abi.CLONE_NEWPID != 0 && cur.PIDChildren.Level+1 >= maxPIDLevel {
+		return nil, abi.ENOSPC
 	}
 	n := *cur
 	u := creds.UserNS
 	var fresh Namespaces // what starts with the one reference that it was made with
-	fail := func(err error) (madeNamespaces, error) {
+	if err := t.makeFresh(&n, &fresh, u, flags, fs); err != nil {
 		fresh.decRef()
-		return madeNamespaces{}, err
-	}
-	if flags&abi.CLONE_NEWUTS != 0 {
-		host, domain := cur.UTS.Names()
-		n.UTS = k.NewUTS(u, host, domain)
-		fresh.UTS, n.UTS = n.UTS, nil
-	}
-	if flags&abi.CLONE_NEWIPC != 0 {
-		ipc, err := k.NewIPC(u)
-		if err != nil {
-			return fail(err)
-		}
-		fresh.IPC, n.IPC = ipc, nil
-	}
-	if flags&abi.CLONE_NEWNET != 0 {
-		net, err := k.NewNet(u)
-		if err != nil {
-			return fail(err)
-		}
-		fresh.Net, n.Net = net, nil
-	}
-	if flags&abi.CLONE_NEWNS != 0 {
-		m, err := forkMounts(t, cur.Mnt.Mounts, u)
-		if err != nil {
-			return fail(err)
-		}
-		fresh.Mnt, n.Mnt = k.NewMnt(u, m), nil
-		made.newMnt = true
+		return nil, err
 	}
 	n.incRef() // the shared rest
 	n.merge(&fresh)
@@ -114,20 +84,47 @@ func (t *Task) childNamespaces(creds *auth.Creds, flags uint64) (madeNamespaces,
 		n.Cgroup = &CgroupNamespace{Namespace: k.newNS(u, NSCgroup)}
 	}
 	if flags&abi.CLONE_NEWPID != 0 {
-		if n.PIDChildren.Level+1 >= maxPIDLevel {
-			n.decRef()
-			return madeNamespaces{}, abi.ENOSPC
-		}
 		n.PIDChildren = k.newPIDNamespace(n.PIDChildren, u)
 	}
 	if flags&abi.CLONE_NEWTIME != 0 {
 		n.TimeChild = k.NewTime(u)
-		mono, boot := cur.Time.Offsets()
-		n.TimeChild.MonoNS, n.TimeChild.BootNS = mono, boot
+		n.TimeChild.MonoNS, n.TimeChild.BootNS = cur.Time.Offsets()
 	}
-	made.set = &n
-	t.switchTime(made.set, flags)
-	return made, nil
+	t.switchTime(&n, flags)
+	return &n, nil
+}
+
+// makeFresh makes the namespaces with state that flags ask for, and takes their
+// predecessors out of n.
+func (t *Task) makeFresh(n, fresh *Namespaces, u *auth.UserNamespace, flags uint64, fs *vfs.FSInfo) error {
+	k := t.k
+	var err error
+	if flags&abi.CLONE_NEWUTS != 0 {
+		host, domain := n.UTS.Names()
+		fresh.UTS, n.UTS = k.NewUTS(u, host, domain), nil
+	}
+	if flags&abi.CLONE_NEWIPC != 0 {
+		if fresh.IPC, err = k.NewIPC(u); err != nil {
+			fresh.IPC = nil
+			return err
+		}
+		n.IPC = nil
+	}
+	if flags&abi.CLONE_NEWNET != 0 {
+		if fresh.Net, err = k.NewNet(u); err != nil {
+			fresh.Net = nil
+			return err
+		}
+		n.Net = nil
+	}
+	if flags&abi.CLONE_NEWNS != 0 { // last: it moves fs
+		m, err := n.Mnt.Mounts.Fork(fs, u)
+		if err != nil {
+			return err
+		}
+		fresh.Mnt, n.Mnt = k.NewMnt(u, m), nil
+	}
+	return nil
 }
 
 // switchTime lets a new process enter the time namespace for children.
@@ -201,30 +198,21 @@ func (t *Task) Unshare(flags uint64) error {
 		}
 		creds = n
 	}
-	var made madeNamespaces
-	if flags&cloneNamespaces&^abi.CLONE_NEWUSER != 0 {
-		var err error
-		// CLONE_VM keeps unshare from entering the time namespace itself.
-		if made, err = t.childNamespaces(creds, flags|abi.CLONE_VM); err != nil {
-			return err
-		}
-	}
 	if flags&abi.CLONE_FS != 0 {
 		t.UnshareFS()
+	}
+	if flags&cloneNamespaces&^abi.CLONE_NEWUSER != 0 {
+		// CLONE_VM keeps unshare from entering the time namespace itself.
+		n, err := t.childNamespaces(creds, flags|abi.CLONE_VM, t.fs.Load())
+		if err != nil {
+			return err
+		}
+		t.ns.Swap(n).decRef()
 	}
 	if flags&abi.CLONE_FILES != 0 {
 		if err := t.UnshareFiles(); err != nil {
 			return err
 		}
-	}
-	if made.set != nil {
-		if made.newMnt {
-			if err := t.enterNewMounts(t, made.set.Mnt); err != nil {
-				made.set.decRef()
-				return err
-			}
-		}
-		t.ns.Swap(made.set).decRef()
 	}
 	if creds != t.Creds() {
 		t.SetCreds(creds)
@@ -297,7 +285,7 @@ func (t *Task) Setns(n AnyNamespace) error {
 		info.refs.Add(1)
 	}
 	if x, ok := n.(*MntNamespace); ok {
-		if err := t.moveToMounts(x.Mounts); err != nil {
+		if err := x.Mounts.Enter(t.Ctx()); err != nil {
 			info.refs.Add(-1)
 			set.Mnt = was.Mnt
 			set.decRef()
@@ -320,14 +308,4 @@ func (t *Task) SetnsUser(u *auth.UserNamespace) error {
 	}
 	t.SetCreds(c.EnterUserNS(u))
 	return nil
-}
-
-// moveToMounts puts root and working directory at the root of a mount namespace.
-func (t *Task) moveToMounts(m *vfs.MountNamespace) error {
-	root := m.Root()
-	fs := t.fs.Load()
-	if err := fs.SetRoot(root); err != nil {
-		return err
-	}
-	return fs.SetCwd(root)
 }

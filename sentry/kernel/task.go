@@ -155,6 +155,9 @@ func (t *Task) Ctx() *vfs.Context {
 	t.ctx.FS = t.fs.Load()
 	t.ctx.MaxFileSize = t.tg.Limit(abi.RLIMIT_FSIZE).Cur
 	t.ctx.Links = 0
+	if n := t.ns.Load(); n != nil && n.Mnt != nil {
+		t.ctx.MountNS = n.Mnt.Mounts
+	}
 	return &t.ctx
 }
 
