@@ -68,4 +68,5 @@ type Sandbox struct {
 
 	tethers []*os.File
 	gofer   *os.Process
+	nursery *nursery
 }

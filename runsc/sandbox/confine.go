@@ -20,7 +20,7 @@ func ReadBootConfig() (*BootConfig, error) {
 		return nil, err
 	}
 	closeOnExec(f)
-	cfg.tether = &tether{f}
+	cfg.tether = newTether(f)
 	return cfg, nil
 }
 
@@ -58,7 +58,7 @@ func ConfineSentry(cfg *BootConfig) error {
 	if err := lockProcess(); err != nil {
 		return err
 	}
-	cfg.tether.watch()
+	cfg.tether.holdOn()
 	return nil
 }
 
@@ -146,7 +146,7 @@ func lockProcess() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("set dumpable off: %w", err)
 	}
-	return nil
+	return verifyConfined()
 }
 
 // closeOnExec marks a donated file; nothing is executed later, but a mistake must not leak.

@@ -47,7 +47,7 @@ func RunGofer(service Service) {
 		os.Exit(1)
 	}
 	closeOnExec(f)
-	t := &tether{f}
+	t := newTether(f)
 	unix.CloseOnExec(cfg.ConnFD)
 	unix.CloseOnExec(cfg.SentryFD)
 	watchSentry(cfg.SentryFD)
@@ -110,7 +110,7 @@ func confineGofer(cfg *GoferConfig, t *tether, service Service) error {
 	if err := service.Open(cfg); err != nil {
 		return err
 	}
-	t.watch()
+	t.holdOn()
 	filter := seccomp.GoferFiles
 	if cfg.HostUDS {
 		filter = seccomp.GoferUDS

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +14,7 @@ func (s *starter) finish() *Sandbox {
 	sb := &Sandbox{
 		SentryPID: s.sentry.proc.Pid, GoferPID: s.gofer.proc.Pid,
 		Process: s.sentry.proc, gofer: s.gofer.proc,
-		tethers: []*os.File{s.sentry.sync, s.gofer.sync},
+		tethers: []*os.File{s.sentry.sync, s.gofer.sync}, nursery: s.nursery,
 	}
 	_ = s.sentry.pidFD.Close()
 	if s.gofer.pidFD != nil {
@@ -25,17 +26,26 @@ func (s *starter) finish() *Sandbox {
 }
 
 // Detach lets go: from now on the sandbox lives on when this process ends. To be called
-// when the state of the container is safe on disk.
+// when the state of the container is safe on disk. On an error the sandbox is gone.
 func (sb *Sandbox) Detach() error {
 	var errs []error
 	for _, f := range sb.tethers {
-		errs = append(errs, letGo(f), f.Close())
+		errs = append(errs, letGo(f))
+	}
+	if err := errors.Join(errs...); err != nil {
+		sb.Kill()
+		return fmt.Errorf("sandbox ended during its start: %w", cmp.Or(errs...))
+	}
+	sb.closeTethers()
+	return nil
+}
+
+func (sb *Sandbox) closeTethers() {
+	for _, f := range sb.tethers {
+		_ = f.Close()
 	}
 	sb.tethers = nil
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("sandbox ended during its start: %w", err)
-	}
-	return nil
+	sb.nursery.close()
 }
 
 // Kill ends both processes; for a caller that fails between Start and Detach.
@@ -43,10 +53,7 @@ func (sb *Sandbox) Kill() {
 	_ = sb.Process.Kill()
 	_ = sb.gofer.Kill()
 	_, _ = sb.Process.Wait()
-	for _, f := range sb.tethers {
-		_ = f.Close()
-	}
-	sb.tethers = nil
+	sb.closeTethers()
 }
 
 // letGo tells a child that it stands alone and waits until it has seen it: a parent that

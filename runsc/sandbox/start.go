@@ -15,6 +15,7 @@ import (
 // starter holds what Start makes, so that it can be undone.
 type starter struct {
 	cfg        *Config
+	nursery    *nursery
 	trees      []Tree
 	null       *os.File
 	sentryLog  *os.File
@@ -32,14 +33,14 @@ type starter struct {
 // both are confined and ready. The sandbox ends with this process until Detach is
 // called. On an error nothing is left.
 func Start(cfg *Config) (*Sandbox, error) {
-	s := &starter{cfg: cfg}
+	s := &starter{cfg: cfg, nursery: newNursery()}
 	defer s.closeOwn()
 	err := s.prepare()
 	if err == nil {
-		err = s.spawnSentry()
+		err = s.nursery.do(s.spawnSentry)
 	}
 	if err == nil {
-		err = s.spawnGofer()
+		err = s.nursery.do(s.spawnGofer)
 	}
 	if err == nil {
 		err = s.configure()
@@ -47,6 +48,7 @@ func Start(cfg *Config) (*Sandbox, error) {
 	if err != nil {
 		s.sentry.kill()
 		s.gofer.kill()
+		s.nursery.close()
 		return nil, err
 	}
 	return s.finish(), nil
@@ -56,8 +58,9 @@ func Start(cfg *Config) (*Sandbox, error) {
 // The returned file is the Sentry's end of the connection; the Attach list comes from
 // AttachList. The Gofer ends with the Sentry.
 func StartGofer(cfg *Config) (int, *os.File, error) {
-	s := &starter{cfg: cfg}
+	s := &starter{cfg: cfg, nursery: newNursery()}
 	defer s.closeOwn()
+	defer s.nursery.close()
 	fd, err := unix.PidfdOpen(cfg.SentryPID, 0)
 	if err != nil {
 		return 0, nil, fmt.Errorf("sandbox process %d: %w", cfg.SentryPID, err)
@@ -65,7 +68,7 @@ func StartGofer(cfg *Config) (int, *os.File, error) {
 	s.sentry = &child{what: BootCommand, pidFD: os.NewFile(uintptr(fd), "pidfd")}
 	defer s.sentry.close()
 	if err = s.prepare(); err == nil {
-		err = s.spawnGofer()
+		err = s.nursery.do(s.spawnGofer)
 	}
 	if err == nil {
 		err = s.configureOne(s.gofer, &s.goferCfg)
@@ -178,6 +181,7 @@ func (s *starter) spawnSentry() error {
 		_ = sync.Close()
 		return err
 	}
+	_ = sync.SetReadDeadline(time.Now().Add(startTimeout))
 	s.sentry.sync, s.sentry.log = sync, s.sentryLog
 	_ = s.conn.Close()
 	return nil
@@ -203,6 +207,7 @@ func (s *starter) spawnGofer() error {
 		_ = sync.Close()
 		return err
 	}
+	_ = sync.SetReadDeadline(time.Now().Add(startTimeout))
 	s.gofer.sync, s.gofer.log = sync, s.goferLog
 	_ = s.goferConn.Close()
 	return nil
@@ -249,18 +254,32 @@ func (s *starter) configure() error {
 	go func() { done <- outcome{s.sentry, s.configureOne(s.sentry, &s.bootConfig)} }()
 	first := <-done
 	if first.err != nil {
-		// The Sentry may have failed only because the Gofer did: hear the Gofer out.
-		if first.c == s.gofer {
-			_ = s.sentry.proc.Kill()
-		} else {
-			_ = s.gofer.sync.SetReadDeadline(time.Now().Add(hearOut))
-		}
+		s.hearOut(first)
 	}
 	second := <-done
-	if first.err != nil && second.c == s.gofer && errors.As(second.err, new(*childError)) {
+	if first.err == nil || second.err == nil || errors.Is(second.err, os.ErrDeadlineExceeded) {
+		return cmp.Or(first.err, second.err)
+	}
+	// One ended because the other did: what a child said counts more than how one
+	// ended, and how the Sentry ended more than how the Gofer did.
+	for _, o := range []outcome{first, second} {
+		if errors.As(o.err, new(*childError)) {
+			return o.err
+		}
+	}
+	if second.c == s.sentry {
 		return second.err
 	}
-	return cmp.Or(first.err, second.err)
+	return first.err
+}
+
+// hearOut gives the other child a moment to say what went wrong.
+func (s *starter) hearOut(first outcome) {
+	other := s.sentry
+	if first.c == s.sentry {
+		other = s.gofer
+	}
+	_ = other.sync.SetReadDeadline(time.Now().Add(hearOut))
 }
 
 // configureOne moves a child to its cgroup, sends its configuration and waits for it.

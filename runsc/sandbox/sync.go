@@ -43,9 +43,6 @@ func sendConfig(f *os.File, v any) error {
 
 // awaitReady reads a child's line.
 func awaitReady(f *os.File) error {
-	if err := f.SetReadDeadline(time.Now().Add(startTimeout)); err != nil {
-		return err
-	}
 	var line []byte
 	buf := make([]byte, 512)
 	for len(line) < maxLine {
@@ -55,7 +52,7 @@ func awaitReady(f *os.File) error {
 			break
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return fmt.Errorf("not ready after %v", startTimeout)
+			return fmt.Errorf("not ready after %v: %w", startTimeout, err)
 		}
 		if err != nil {
 			break

@@ -9,7 +9,8 @@ var goferBase = Policy{Name: "gofer", Rules: []Rule{
 	{Call: "futex", Args: []Cond{eq(1, futexWaitPrivate, futexWakePrivate)}, Reason: "Go runtime: locks and sleeping threads"},
 	{Call: "nanosleep", Reason: "Go runtime: sysmon"},
 	{Call: "sched_yield", Reason: "Go runtime: spinning locks"},
-	{Call: "clone", Args: []Cond{eq64(0, goThread)}, Reason: "Go runtime: a new thread"},
+	{Call: "clone", Args: []Cond{eq64(0, goThread|unix.CLONE_SETTLS)}, Reason: "Go runtime: a new thread", Arch: "amd64"},
+	{Call: "clone", Args: []Cond{eq64(0, goThread)}, Reason: "Go runtime: a new thread", Arch: "arm64"},
 	{Call: "exit", Reason: "Go runtime: a thread that was locked ends"},
 	{Call: "exit_group", Reason: "the Gofer ends"},
 	{Call: "getpid", Reason: "Go runtime: before tgkill"},
@@ -29,8 +30,7 @@ var goferBase = Policy{Name: "gofer", Rules: []Rule{
 	{Call: "madvise", Args: []Cond{eq(2, unix.MADV_DONTNEED, unix.MADV_FREE, unix.MADV_HUGEPAGE,
 		unix.MADV_NOHUGEPAGE, unix.MADV_COLLAPSE)}, Reason: "Go heap"},
 	{Call: "prctl", Args: []Cond{eq64(0, unix.PR_SET_PDEATHSIG)}, Reason: "runsc lets go of the sandbox"},
-	{Call: "poll", Reason: "wait for the Sentry's end, requests, host changes", Arch: "amd64"},
-	{Call: "ppoll", Reason: "wait for the Sentry's end, requests, host changes", Arch: "arm64"},
+	{Call: "ppoll", Reason: "wait for the Sentry's end, requests, host changes"},
 
 	// The connection.
 	{Call: "read", Reason: "log, inotify, files"},

@@ -29,7 +29,7 @@ func Install(name string) error {
 	fprog := &unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
 	// SAFETY: fprog and prog are kept alive over the call; the kernel copies them.
 	r, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
-		unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(fprog)))
+		unix.SECCOMP_FILTER_FLAG_TSYNC|unix.SECCOMP_FILTER_FLAG_LOG, uintptr(unsafe.Pointer(fprog)))
 	runtime.KeepAlive(fprog)
 	runtime.KeepAlive(prog)
 	if errno != 0 {

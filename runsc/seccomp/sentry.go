@@ -22,7 +22,8 @@ var sentryBase = Policy{Name: "sentry", Rules: []Rule{
 	{Call: "futex", Args: []Cond{eq(1, futexWaitPrivate, futexWakePrivate)}, Reason: "Go runtime: locks and sleeping threads"},
 	{Call: "nanosleep", Reason: "Go runtime: sysmon"},
 	{Call: "sched_yield", Reason: "Go runtime: spinning locks"},
-	{Call: "clone", Args: []Cond{eq64(0, goThread)}, Reason: "Go runtime: a new thread"},
+	{Call: "clone", Args: []Cond{eq64(0, goThread|unix.CLONE_SETTLS)}, Reason: "Go runtime: a new thread", Arch: "amd64"},
+	{Call: "clone", Args: []Cond{eq64(0, goThread)}, Reason: "Go runtime: a new thread", Arch: "arm64"},
 	{Call: "exit", Reason: "Go runtime: a thread that was locked ends"},
 	{Call: "exit_group", Reason: "the sandbox ends"},
 	{Call: "getpid", Reason: "Go runtime: before tgkill"},
@@ -72,8 +73,7 @@ var sentryBase = Policy{Name: "sentry", Rules: []Rule{
 	{Call: "ioctl", Args: []Cond{eq(1, unix.TCGETS, unix.TCSETS, unix.TCSETSW, unix.TCSETSF,
 		unix.TIOCGWINSZ, unix.TIOCSWINSZ, unix.TIOCINQ, unix.TIOCOUTQ)},
 		Reason: "a donated terminal: modes, size, bytes waiting; no TIOCSTI, no TIOCSCTTY"},
-	{Call: "ppoll", Reason: "look whether stdio is ready without waiting"},
-	{Call: "poll", Reason: "wait for an answer of the Gofer", Arch: "amd64"},
+	{Call: "ppoll", Reason: "look whether stdio is ready without waiting; wait for the Gofer; runsc's end"},
 
 	// Donated sockets: the Gofer and runsc.
 	{Call: "sendmsg", Reason: "requests to the Gofer, answers to runsc"},

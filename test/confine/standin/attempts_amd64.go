@@ -8,7 +8,6 @@ func archAttempts() map[string]sysCall {
 	return map[string]sysCall{
 		"open":       {nr: unix.SYS_OPEN, args: [6]uintptr{addr(passwdPath)}},
 		"fork":       {nr: unix.SYS_FORK},
-		"vfork-nr":   {nr: unix.SYS_FORK},
 		"modify_ldt": {nr: unix.SYS_MODIFY_LDT, args: [6]uintptr{0, addr(area[:]), 16}},
 		"iopl":       {nr: unix.SYS_IOPL, args: [6]uintptr{3}},
 		"arch_prctl": {nr: unix.SYS_ARCH_PRCTL, args: [6]uintptr{0x1002, 0}},

@@ -41,10 +41,25 @@ func (s *lister) Serve(cfg *sandbox.GoferConfig) error {
 	return nil
 }
 
+// burglar is a compromised Gofer: it opens a file by its path.
+type burglar struct{}
+
+func (burglar) Open(*sandbox.GoferConfig) error { return nil }
+
+func (burglar) Serve(cfg *sandbox.GoferConfig) error {
+	var b [1]byte
+	_, _ = unix.Read(cfg.ConnFD, b[:]) // says when
+	_, err := unix.Open("/trees", unix.O_RDONLY, 0)
+	return err
+}
+
 // gofer is the real one, or the lister for the container of that name.
 func gofer() {
 	if len(os.Args) > 2 && os.Args[2] == "lister" {
 		sandbox.RunGofer(&lister{})
+	}
+	if len(os.Args) > 2 && os.Args[2] == "burglar" {
+		sandbox.RunGofer(burglar{})
 	}
 	sandbox.GoferMain()
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 
@@ -32,6 +33,13 @@ func main() {
 		gofer()
 	case "start":
 		start()
+	case "attempts":
+		for name := range attempts() {
+			fmt.Println(name)
+		}
+		for name := range archAttempts() {
+			fmt.Println(name)
+		}
 	}
 }
 
@@ -50,6 +58,9 @@ func boot() {
 	if notes[annotStall] != "" {
 		time.Sleep(time.Hour)
 	}
+	if _, err := sandbox.FilterFor(cfg.Flags.Platform); err != nil {
+		cfg.Fail(err)
+	}
 	if err := sandbox.ConfineSentry(cfg); err != nil {
 		cfg.Fail(err)
 	}
@@ -63,11 +74,25 @@ func boot() {
 	if name := notes[annotAttempt]; name != "" {
 		attempt(cfg, name)
 	}
-	// Some ordinary work: the runtime must be able to collect and to start threads.
+	work()
+}
+
+// work is what any Go program does: it starts threads, collects and sleeps. The base
+// policy must be enough for it.
+func work() {
+	for range 8 {
+		go func() {
+			runtime.LockOSThread() // so that it needs a thread of its own, which ends with it
+			time.Sleep(time.Millisecond)
+		}()
+	}
 	for i := 0; ; i++ {
 		buf := make([]byte, 1<<20)
 		buf[i%len(buf)] = 1
-		time.Sleep(100 * time.Millisecond)
+		if i%64 == 0 {
+			runtime.GC()
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
