@@ -9,6 +9,8 @@ type output struct {
 	lineColumn int // where the line that is being typed began
 
 	// The columns before what is being processed: a signal character drops its echoes.
+	// Linux difference: there are batches in other places too, so that a tab that is
+	// expanded or erased after a signal character may come out a few columns off.
 	batchColumn, batchLine int
 }
 

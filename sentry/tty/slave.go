@@ -150,8 +150,9 @@ func (t *TTY) readLineLocked(dst uio.Bufs) (int, error) {
 	}
 	want := dst.Len()
 	n, cut := 0, 0
+	end := noEnd
 	for n < want && cut < t.in.committed {
-		end := t.in.ends[cut]
+		end = t.in.ends[cut]
 		cut++
 		if end == eof {
 			break
@@ -160,6 +161,9 @@ func (t *TTY) readLineLocked(dst uio.Bufs) (int, error) {
 		if end != noEnd {
 			break
 		}
+	}
+	if n == want && end == noEnd && cut < t.in.committed && t.in.ends[cut] == eof {
+		cut++ // an end of file right behind a full buffer would look like another one
 	}
 	dst.CopyFrom(t.in.buf[:n])
 	t.in.cut(cut)
