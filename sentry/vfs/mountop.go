@@ -321,9 +321,15 @@ func MoveMount(ctx *Context, from, to Path) error {
 	if to.Mount.group != nil && hasUnbindableLocked(m) {
 		return abi.EINVAL
 	}
+	back := m.place()
 	detachLocked(m)
 	setNSLocked(m, nil)
-	return propagateLocked(m, to)
+	err := propagateLocked(m, to)
+	if err != nil && back.Mount != nil {
+		setNSLocked(m, ns)
+		attachLocked(m, back)
+	}
+	return err
 }
 
 func hasUnbindableLocked(m *Mount) bool {
