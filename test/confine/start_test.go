@@ -3,9 +3,11 @@ package confine
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -52,6 +54,46 @@ func TestStartFails(t *testing.T) {
 			checkNoStandin(t)
 		})
 	}
+}
+
+// TestPtraceUnderFilter runs the ptrace platform under the filter: nothing that it needs
+// may be denied. The stubs carry the same confinement and end with the Sentry.
+func TestPtraceUnderFilter(t *testing.T) {
+	cfg := newConfig(t)
+	cfg.Spec.Annotations["standin.stubs"] = "1"
+	sb := startSandbox(t, cfg)
+	ns := readlink(t, fmt.Sprintf("/proc/%d/ns/pid", sb.SentryPID))
+	var left []int
+	for _, pid := range pidsInNamespace(t, ns) {
+		left = append(left, pid)
+		if pid == sb.SentryPID {
+			continue
+		}
+		got := status(t, fmt.Sprintf("/proc/%d/status", pid))
+		if got["Uid"] != nobody || got["CapEff"] != noCaps || got["CapPrm"] != noCaps || got["Seccomp"] != "2" {
+			t.Errorf("stub %d: %v", pid, got)
+		}
+	}
+	if len(left) < 2 {
+		t.Errorf("processes of the sandbox: %v, want a stub too", left)
+	}
+	must(t, unix.Kill(sb.SentryPID, unix.SIGKILL))
+	waitGone(t, left...)
+}
+
+func pidsInNamespace(t *testing.T, ns string) []int {
+	t.Helper()
+	links, err := filepath.Glob("/proc/[0-9]*/ns/pid")
+	must(t, err)
+	var pids []int
+	for _, l := range links {
+		if to, err := os.Readlink(l); err == nil && to == ns {
+			pid, err := strconv.Atoi(strings.Split(l, "/")[2])
+			must(t, err)
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 // listing is what the stand-in's lister Gofer sends.

@@ -23,10 +23,7 @@ var (
 	procPath   = []byte("/proc/self/mem\x00")
 	shPath     = []byte("/bin/sh\x00")
 	area       [4096]byte
-	selfFD     = -1
 )
-
-func prepareAttempts() { selfFD = int(os.Stderr.Fd()) }
 
 func addr(b []byte) uintptr {
 	// SAFETY: only package variables are passed; they are never moved or freed.

@@ -18,6 +18,7 @@ const (
 	annotAttempt = "standin.attempt" // name in attempts
 	annotFail    = "standin.fail"    // fail with this text before ready
 	annotPanic   = "standin.panic"   // panic before ready
+	annotStubs   = "standin.stubs"   // exercise the ptrace platform before ready
 	annotStall   = "standin.stall"   // never get ready: "sentry"
 )
 
@@ -64,9 +65,19 @@ func boot() {
 	if err := sandbox.ConfineSentry(cfg); err != nil {
 		cfg.Fail(err)
 	}
-	prepareAttempts()
+	var s *stubs
+	if notes[annotStubs] != "" {
+		if s, err = newStubs(); err != nil {
+			cfg.Fail(err)
+		}
+	}
 	if err := sandbox.SealSentry(cfg); err != nil {
 		cfg.Fail(err)
+	}
+	if s != nil {
+		if err := s.exercise(); err != nil {
+			cfg.Fail(err)
+		}
 	}
 	if err := cfg.Ready(); err != nil {
 		os.Exit(1)
