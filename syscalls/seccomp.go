@@ -1,0 +1,97 @@
+package syscalls
+
+import (
+	"lazaret/sentry/kernel"
+	"lazaret/sentry/kernel/bpf"
+	"lazaret/syscalls/abi"
+)
+
+var seccompRows = []Row{
+	partial(abi.SYS_SECCOMP, "seccomp", Seccomp, "no listeners (SECCOMP_FILTER_FLAG_NEW_LISTENER)", Int, Hex, Buf),
+}
+
+// maxFilter is BPF_MAXINSNS.
+const maxFilter = 4096
+
+// sockFprog is struct sock_fprog.
+type sockFprog struct {
+	Len    uint16
+	_      [3]uint16
+	Filter abi.Addr
+}
+
+// Seccomp is seccomp(2).
+func Seccomp(t *kernel.Task, a *abi.Args) (uint64, error) {
+	flags, addr := a.Uint(1), a.Addr(2)
+	switch a.Uint(0) {
+	case abi.SECCOMP_SET_MODE_STRICT:
+		if flags != 0 || addr != 0 {
+			return 0, abi.EINVAL
+		}
+		return done0(t.SetSeccompStrict())
+	case abi.SECCOMP_SET_MODE_FILTER:
+		return seccompFilter(t, flags, addr)
+	case abi.SECCOMP_GET_ACTION_AVAIL:
+		if flags != 0 {
+			return 0, abi.EINVAL
+		}
+		action, err := copyIn[uint32](t, addr)
+		if err != nil {
+			return 0, err
+		}
+		switch action {
+		case abi.SECCOMP_RET_KILL_PROCESS, abi.SECCOMP_RET_KILL_THREAD, abi.SECCOMP_RET_TRAP, abi.SECCOMP_RET_ERRNO,
+			abi.SECCOMP_RET_TRACE, abi.SECCOMP_RET_LOG, abi.SECCOMP_RET_ALLOW:
+			return 0, nil
+		}
+		return 0, abi.EOPNOTSUPP
+	case abi.SECCOMP_GET_NOTIF_SIZES:
+		if flags != 0 {
+			return 0, abi.EINVAL
+		}
+		sizes := [3]uint16{abi.SECCOMP_NOTIF_SIZE, abi.SECCOMP_NOTIF_RESP_SIZE, abi.SECCOMP_DATA_SIZE}
+		return done0(copyOut(t, addr, &sizes))
+	}
+	return 0, abi.EINVAL
+}
+
+// prctlSeccomp is prctl(PR_SET_SECCOMP).
+func prctlSeccomp(t *kernel.Task, a *abi.Args) (uint64, error) {
+	switch a.Size(1) {
+	case abi.SECCOMP_MODE_STRICT:
+		return done0(t.SetSeccompStrict())
+	case abi.SECCOMP_MODE_FILTER:
+		return seccompFilter(t, 0, a.Addr(2))
+	}
+	return 0, abi.EINVAL
+}
+
+func seccompFilter(t *kernel.Task, flags uint32, addr abi.Addr) (uint64, error) {
+	const known = abi.SECCOMP_FILTER_FLAG_TSYNC | abi.SECCOMP_FILTER_FLAG_LOG | abi.SECCOMP_FILTER_FLAG_SPEC_ALLOW | abi.SECCOMP_FILTER_FLAG_TSYNC_ESRCH
+	if flags&^known != 0 {
+		return 0, abi.EINVAL
+	}
+	prog, err := copyIn[sockFprog](t, addr)
+	if err != nil {
+		return 0, err
+	}
+	if prog.Len == 0 || prog.Len > maxFilter {
+		return 0, abi.EINVAL
+	}
+	if !t.NoNewPrivs() && !t.Creds().HasCap(abi.CAP_SYS_ADMIN) {
+		return 0, abi.EACCES
+	}
+	insns := make([]bpf.Insn, prog.Len) // the layout of struct sock_filter
+	if err := t.MM().CopyIn(prog.Filter, abi.SliceBytes(insns)); err != nil {
+		return 0, err
+	}
+	p, err := bpf.Compile(insns)
+	if err != nil {
+		return 0, err
+	}
+	tid, err := t.AddSeccompFilter(kernel.SeccompProgram{Program: p, Log: flags&abi.SECCOMP_FILTER_FLAG_LOG != 0}, flags&abi.SECCOMP_FILTER_FLAG_TSYNC != 0)
+	if err == nil && tid != 0 && flags&abi.SECCOMP_FILTER_FLAG_TSYNC_ESRCH != 0 {
+		return 0, abi.ESRCH
+	}
+	return uint64(tid), err
+}
