@@ -6,7 +6,8 @@ import "golang.org/x/sys/unix"
 const (
 	protRWX  = unix.PROT_READ | unix.PROT_WRITE | unix.PROT_EXEC
 	mapFlags = unix.MAP_SHARED | unix.MAP_PRIVATE | unix.MAP_FIXED | unix.MAP_ANONYMOUS |
-		unix.MAP_NORESERVE | unix.MAP_POPULATE | unix.MAP_FIXED_NOREPLACE
+		unix.MAP_NORESERVE | unix.MAP_POPULATE | unix.MAP_FIXED_NOREPLACE | mapDroppable
+	mapDroppable = 0x08 // Go runtime: the vDSO's getrandom asks for it
 	goThread = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND |
 		unix.CLONE_SYSVSEM | unix.CLONE_THREAD
 	futexWaitPrivate = 128

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -94,6 +95,8 @@ func work() {
 	for range 8 {
 		go func() {
 			runtime.LockOSThread() // so that it needs a thread of its own, which ends with it
+			var b [16]byte
+			_, _ = rand.Read(b[:]) // the vDSO's getrandom maps memory in its own way
 			time.Sleep(time.Millisecond)
 		}()
 	}
