@@ -15,5 +15,6 @@
 //
 // Neighbours: vfs (FileOps), tty (Console), boot (donates and wires).
 //
-// Lock order: Notifier.mu, Watch.mu; wait queues are notified with neither held.
+// Lock order: Console.inMu, Console.outMu, then tty; Notifier.mu, Watch.mu; wait queues are
+// notified with neither of the last two held.
 package hostfile
