@@ -51,33 +51,34 @@ type process struct {
 }
 
 // newContainer builds everything up to a program that is ready to start.
-func (s *Sentry) newContainer(id string, spec *specs.Spec, fds containerFDs) (c *container, err error) {
-	c = &container{
+func (s *Sentry) newContainer(id string, spec *specs.Spec, fds containerFDs) (*container, error) {
+	c := &container{
 		s: s, id: id, spec: spec, fds: fds, acct: &memfile.Account{}, status: control.StatusCreated, procs: map[int32]*process{},
 	}
-	defer func() {
-		if err != nil {
-			c.release()
-		}
-	}()
-	c.setLimits()
-	if c.kc, err = s.k.NewContainer(id, c.acct, nil); err != nil {
-		return nil, fmt.Errorf("make container %q: %w", id, err)
+	if err := c.build(); err != nil {
+		c.release()
+		return nil, err
 	}
-	if spec.Linux != nil && spec.Linux.Resources != nil && spec.Linux.Resources.Pids != nil {
-		if l := spec.Linux.Resources.Pids.Limit; l != nil && *l > 0 {
+	return c, nil
+}
+
+// build makes the kernel's side of the container and its first process.
+func (c *container) build() error {
+	c.setLimits()
+	var err error
+	if c.kc, err = c.s.k.NewContainer(c.id, c.acct, nil); err != nil {
+		return fmt.Errorf("make container %q: %w", c.id, err)
+	}
+	if l := c.spec.Linux; l != nil && l.Resources != nil && l.Resources.Pids != nil {
+		if l := l.Resources.Pids.Limit; l != nil && *l > 0 {
 			c.kc.SetMaxTasks(int32(min(*l, 1<<30)))
 		}
 	}
 	if err := c.makeUserNS(); err != nil {
-		return nil, err
+		return err
 	}
-	t, err := c.makeInit()
-	if err != nil {
-		return nil, err
-	}
-	c.init = t
-	return c, nil
+	c.init, err = c.makeInit()
+	return err
 }
 
 // setLimits takes the memory limit over into the kernel's own account. The host's cgroup

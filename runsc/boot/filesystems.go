@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"lazaret/sentry/fs/dev"
+	"lazaret/sentry/fs/overlay"
 	"lazaret/sentry/fs/pipe"
 	"lazaret/sentry/fs/tmpfs"
 	"lazaret/sentry/kernel"
@@ -14,6 +15,7 @@ import (
 func (s *Sentry) registerFileSystems() error {
 	vfs.RegisterFileSystem(tmpfs.New(s.mf))
 	vfs.RegisterFileSystem(tmpfs.NewNamed(s.mf, "devtmpfs"))
+	vfs.RegisterFileSystem(overlay.Type{})
 	vfs.RegisterFIFO(pipe.Opener{})
 	dev.Register(s.mf)
 	return nil

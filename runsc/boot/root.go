@@ -5,6 +5,7 @@ import (
 
 	"lazaret/runsc/sandbox"
 	"lazaret/sentry/fs/gofer"
+	"lazaret/sentry/fs/overlay"
 	"lazaret/sentry/vfs"
 	"lazaret/syscalls/abi"
 )
@@ -67,8 +68,11 @@ func (c *container) overlaid(ctx *vfs.Context, lower *vfs.Super) (*vfs.Super, er
 	if err != nil {
 		return nil, fmt.Errorf("make the overlay's memory: %w", err)
 	}
-	_ = upper
-	return lower, nil
+	s, err := overlay.New(ctx, upper, []*vfs.Super{lower}, "overlay")
+	if err != nil {
+		return nil, fmt.Errorf("make the overlay: %w", err)
+	}
+	return s, nil
 }
 
 // mountFlags are the options of mounts that are flags of mount(2): what each sets and
