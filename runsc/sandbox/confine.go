@@ -20,6 +20,7 @@ func ReadBootConfig() (*BootConfig, error) {
 		return nil, err
 	}
 	closeOnExec(f)
+	nameProcess("lazaret-sentry")
 	cfg.tether = newTether(f)
 	return cfg, nil
 }

@@ -47,6 +47,7 @@ func RunGofer(service Service) {
 		os.Exit(1)
 	}
 	closeOnExec(f)
+	nameProcess("lazaret-gofer")
 	t := newTether(f)
 	unix.CloseOnExec(cfg.ConnFD)
 	unix.CloseOnExec(cfg.SentryFD)

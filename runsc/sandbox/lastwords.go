@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -41,30 +43,48 @@ func (c *child) lastWords() string {
 		return ""
 	}
 	how := state.String()
-	if line := c.lastLog(); line != "" {
+	if line := lastLog(c.log); line != "" {
 		how += ": " + line
 	}
 	return how
 }
 
-// lastLog finds the line of a child's log that tells best why it died.
-func (c *child) lastLog() string {
+// WhyDied is the line in the logs of a container's state directory that tells best why
+// its Sentry or Gofer died (a panic, a denied host call); empty if there is none.
+func WhyDied(stateDir string) string {
+	for _, name := range []string{sentryLogName, goferLogName} {
+		f, err := os.Open(filepath.Join(stateDir, name))
+		if err != nil {
+			continue
+		}
+		line := lastLog(f)
+		_ = f.Close()
+		if line != "" {
+			return line
+		}
+	}
+	return ""
+}
+
+// lastLog finds the line of a log that tells best why its writer died.
+func lastLog(f *os.File) string {
 	const tail = 16 << 10
-	if c.log == nil {
+	if f == nil {
 		return ""
 	}
-	st, err := c.log.Stat()
+	st, err := f.Stat()
 	if err != nil || !st.Mode().IsRegular() {
 		return ""
 	}
 	buf := make([]byte, tail)
-	n, _ := c.log.ReadAt(buf, max(0, st.Size()-tail))
+	n, _ := f.ReadAt(buf, max(0, st.Size()-tail))
 	last := ""
 	for line := range bytes.Lines(buf[:n]) {
+		// TRUST: a compromised Sentry writes what it likes here.
 		text := strings.Map(printable, strings.TrimSpace(string(line)))
 		for _, mark := range []string{"panic:", "fatal error:", "seccomp:"} {
 			if strings.HasPrefix(text, mark) {
-				last = text
+				last = text[:min(len(text), maxLine)]
 			}
 		}
 	}

@@ -112,10 +112,10 @@ func (s *starter) prepare() (err error) {
 	if s.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
 		return fmt.Errorf("open /dev/null: %w", cause(err))
 	}
-	if s.sentryLog, err = s.openLog("sentry.log"); err != nil {
+	if s.sentryLog, err = s.openLog(sentryLogName); err != nil {
 		return err
 	}
-	if s.goferLog, err = s.openLog("gofer.log"); err != nil {
+	if s.goferLog, err = s.openLog(goferLogName); err != nil {
 		return err
 	}
 	if s.cfg.Flags.StraceLog != "" {
@@ -240,6 +240,12 @@ func (s *starter) goferUser(attr *syscall.SysProcAttr) {
 	attr.AmbientCaps = append(attr.AmbientCaps, goferCapList...)
 	s.goferCfg.SetGroups = true
 }
+
+// Logs in the state directory, unless --debug-log names another.
+const (
+	sentryLogName = "sentry.log"
+	goferLogName  = "gofer.log"
+)
 
 // outcome is how a child came up.
 type outcome struct {

@@ -103,6 +103,9 @@ func readConfig(v any) (*os.File, error) {
 	return f, nil
 }
 
+// nameProcess sets what ps shows; the re-executed binary would be called "exe".
+func nameProcess(name string) { _ = os.WriteFile("/proc/self/comm", []byte(name), 0) }
+
 // oneLine makes an error fit for the sync socket.
 func oneLine(err error) []byte {
 	text := strings.Map(printable, err.Error())

@@ -44,6 +44,12 @@ type runner struct {
 func startRunner(t *testing.T, cfg *sandbox.Config, args ...string) *runner {
 	t.Helper()
 	r := &runner{cmd: exec.Command(standin, append([]string{"start"}, args...)...)}
+	startWith(t, r, cfg)
+	return r
+}
+
+func startWith(t *testing.T, r *runner, cfg *sandbox.Config) {
+	t.Helper()
 	r.cmd.Stdin = bytes.NewReader(input(t, cfg))
 	pipe, err := r.cmd.StdoutPipe()
 	if err != nil {
@@ -53,7 +59,6 @@ func startRunner(t *testing.T, cfg *sandbox.Config, args ...string) *runner {
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return r
 }
 
 // line reads what the runner prints and remembers the pids in it.
