@@ -1,0 +1,3 @@
+package proc
+
+const machine = "x86_64"
