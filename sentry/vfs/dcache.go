@@ -12,6 +12,10 @@ const DentryLimit = 1 << 17
 
 const minBuckets = 64
 
+// staleLimit is the DentryLimit of file systems whose names go by themselves: what was
+// below a name that went is found only by shrinking.
+const staleLimit = 1 << 14
+
 // dcache is the dentries of a super block by parent and name. Readers take no lock: the
 // chains are only ever changed by replacing a next pointer, and a reader that misses
 // asks again with the directory's lock held.
@@ -21,6 +25,7 @@ type dcache struct {
 	mu    sync.Mutex // changes of chains
 	count int
 	hand  int // the bucket where the next shrink begins
+	limit int // most dentries
 }
 
 type dtable struct {
@@ -39,7 +44,10 @@ func newTable(n int) *dtable {
 	return &dtable{buckets: make([]atomic.Pointer[dnode], n), mask: uint64(n - 1)}
 }
 
-func (c *dcache) init() { c.table.Store(newTable(minBuckets)) }
+func (c *dcache) init() {
+	c.table.Store(newTable(minBuckets))
+	c.limit = DentryLimit
+}
 
 // lookup returns the dentry of name in parent, nil when nothing is remembered.
 func (c *dcache) lookup(parent *Dentry, name string) *Dentry {
@@ -66,10 +74,10 @@ func (c *dcache) insert(d *Dentry) bool {
 		return false
 	}
 	c.linkLocked(n)
-	shrink := c.count > DentryLimit
+	shrink := c.count > c.limit
 	c.mu.Unlock()
 	if shrink {
-		c.shrink(DentryLimit / 64)
+		c.shrink(c.limit / 64)
 	}
 	return true
 }

@@ -39,6 +39,21 @@ func LookupParent(ctx *Context, start Path, name string) (dir Path, last string,
 	return dir, last, err
 }
 
+// lock locks a directory for a change of its names and pins it, so that it stays in the
+// cache meanwhile; false if it has been dropped from the cache or removed.
+func (d *Dentry) lock() bool {
+	if !d.TryIncRef() {
+		return false
+	}
+	d.state.mu.Lock()
+	return true
+}
+
+func (d *Dentry) unlock() {
+	d.state.mu.Unlock()
+	d.DecRef()
+}
+
 // ownNew fills in the owner and mode of a new file in dir: the umask, and the group and
 // set-group-id bit of a set-group-id directory (inode(7)).
 func ownNew(ctx *Context, dir *Dentry, args *MakeArgs) error {
@@ -115,7 +130,9 @@ func makeAt(ctx *Context, start Path, name string, args MakeArgs, flags LookupFl
 			return abi.EEXIST
 		}
 		dir := w.cur.Dentry
-		dir.state.mu.Lock()
+		if !dir.lock() {
+			return errRetry
+		}
 		d, err := lookupLocked(ctx, dir, w.last)
 		switch {
 		case err != nil:
@@ -127,7 +144,7 @@ func makeAt(ctx *Context, start Path, name string, args MakeArgs, flags LookupFl
 			a := args
 			d, err = makeLocked(ctx, w.cur, d, &a)
 		}
-		dir.state.mu.Unlock()
+		dir.unlock()
 		if err == nil {
 			notifyName(dir, d, inCreate, w.last, 0)
 		}
@@ -193,9 +210,11 @@ func LinkAt(ctx *Context, old Path, start Path, name string) error {
 			return abi.EEXIST
 		}
 		dir := w.cur.Dentry
-		dir.state.mu.Lock()
+		if !dir.lock() {
+			return errRetry
+		}
 		d, err := linkLocked(ctx, old, &w)
-		dir.state.mu.Unlock()
+		dir.unlock()
 		if err != nil {
 			return err
 		}
@@ -299,9 +318,11 @@ func removeAt(ctx *Context, start Path, name string, flags LookupFlags) error {
 			return [...]abi.Errno{lastDot: abi.EINVAL, lastDotDot: abi.ENOTEMPTY, lastRoot: abi.EBUSY}[w.lastKind]
 		}
 		dir := w.cur.Dentry
-		dir.state.mu.Lock()
+		if !dir.lock() {
+			return errRetry
+		}
 		d, err := removeLocked(ctx, &w, rmdir)
-		dir.state.mu.Unlock()
+		dir.unlock()
 		if err != nil {
 			return err
 		}

@@ -77,7 +77,7 @@ func openAt(ctx *Context, start Path, name string, how *OpenHow) (*File, error) 
 	if err := w.walk(false); err != nil {
 		return nil, err
 	}
-	return OpenPath(ctx, w.cur, how.Flags)
+	return openPath(ctx, w.cur, how.Flags)
 }
 
 // openCreate is OpenAt with O_CREAT: every turn walks to a parent directory, the later
@@ -144,7 +144,7 @@ func openExisting(ctx *Context, p Path, dir *Dentry, how *OpenHow) (*File, error
 	if err := mayCreateInSticky(ctx, dir, p.Dentry); err != nil {
 		return nil, err
 	}
-	return OpenPath(ctx, p, how.Flags)
+	return openPath(ctx, p, how.Flags)
 }
 
 // mayCreateInSticky is fs.protected_regular and fs.protected_fifos: 1 protects files in
@@ -178,23 +178,25 @@ func mayCreateInSticky(ctx *Context, dir, d *Dentry) error {
 // opens a file when there is none.
 func lookupOrMake(w *walker, how *OpenHow) (*Dentry, *File, error) {
 	ctx, dir := w.ctx, w.cur.Dentry
-	dir.state.mu.Lock()
+	if !dir.lock() {
+		return nil, nil, errRetry
+	}
 	d, err := lookupLocked(ctx, dir, w.last)
 	if err != nil || d.inode != nil {
-		dir.state.mu.Unlock()
+		dir.unlock()
 		return d, nil, err
 	}
 	d, err = makeLocked(ctx, w.cur, d, &MakeArgs{Mode: abi.S_IFREG | how.Mode&0o7777})
 	if err != nil {
-		dir.state.mu.Unlock()
+		dir.unlock()
 		return nil, nil, err
 	}
 	p := Path{w.cur.Mount, d}
 	if !p.TryIncRef() {
-		dir.state.mu.Unlock()
+		dir.unlock()
 		return nil, nil, errRetry
 	}
-	dir.state.mu.Unlock()
+	dir.unlock()
 	notifyName(dir, d, inCreate, w.last, 0)
 	f, err := openPinned(ctx, p, how.Flags&^abi.O_TRUNC)
 	if err != nil {
@@ -247,8 +249,16 @@ func openTmpFile(ctx *Context, dir Path, how *OpenHow) (*File, error) {
 }
 
 // OpenPath opens what is at p, with all checks of permissions; flags are open(2)'s
-// without O_CREAT. It is also how /proc/PID/fd/N is opened.
+// without O_CREAT.
 func OpenPath(ctx *Context, p Path, flags uint32) (*File, error) {
+	f, err := openPath(ctx, p, flags)
+	if err == errRetry {
+		err = abi.ENOENT
+	}
+	return f, err
+}
+
+func openPath(ctx *Context, p Path, flags uint32) (*File, error) {
 	if err := mayOpen(ctx, p, flags); err != nil {
 		return nil, err
 	}

@@ -38,13 +38,12 @@ func RenameAt2(ctx *Context, oldStart Path, oldName string, newStart Path, newNa
 
 // renaming is a rename in progress, with both directories locked.
 type renaming struct {
-	ctx          *Context
-	from, to     *walker
-	flags        uint32
-	src, dst     *Dentry // dst's inode is nil when nothing is replaced
-	oldDir       *Dentry
-	newDir       *Dentry
-	unlockVictim *Dentry
+	ctx      *Context
+	from, to *walker
+	flags    uint32
+	src, dst *Dentry // dst's inode is nil when nothing is replaced
+	oldDir   *Dentry
+	newDir   *Dentry
 }
 
 func rename(ctx *Context, from, to *walker, flags uint32) error {
@@ -52,6 +51,14 @@ func rename(ctx *Context, from, to *walker, flags uint32) error {
 		return err
 	}
 	r := renaming{ctx: ctx, from: from, to: to, flags: flags, oldDir: from.cur.Dentry, newDir: to.cur.Dentry}
+	if !r.oldDir.TryIncRef() {
+		return errRetry
+	}
+	defer r.oldDir.DecRef()
+	if !r.newDir.TryIncRef() {
+		return errRetry
+	}
+	defer r.newDir.DecRef()
 	unlock := lockDirs(r.oldDir, r.newDir)
 	same, err := r.lockedRename()
 	unlock()

@@ -73,6 +73,9 @@ func (s *Super) SetRoot(ctx *Context, inode Inode) error {
 	if err := d.instantiate(ctx, inode); err != nil {
 		return err
 	}
+	if d.flags.Load()&dRevalidate != 0 {
+		s.cache.limit = staleLimit
+	}
 	s.root = d
 	return nil
 }

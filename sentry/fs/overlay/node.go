@@ -114,7 +114,7 @@ func (n *node) Accessed(ctx *vfs.Context, relatime bool) {
 // Open implements vfs.Inode. Writing copies up; reading is done by whichever tree has
 // the file now.
 func (n *node) Open(ctx *vfs.Context, f *vfs.File) (vfs.FileOps, error) {
-	if f.Mode&vfs.ModeWrite != 0 {
+	if f.Mode&(vfs.ModeWrite|vfs.ModeTruncate) != 0 {
 		limit := ^uint64(0)
 		if f.Mode&vfs.ModeTruncate != 0 {
 			limit = 0

@@ -74,9 +74,6 @@ func raceStep(c *vfs.Context, r *rand.Rand, name func() string) {
 
 // TestEviction makes more names than the cache keeps.
 func TestEviction(t *testing.T) {
-	if testing.Short() {
-		t.Skip("many files")
-	}
 	w := newWorld(t)
 	const dirs, files = 140, 1000
 	for i := range dirs {
