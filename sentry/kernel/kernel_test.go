@@ -322,3 +322,28 @@ func TestPidsLimit(t *testing.T) {
 		t.Fatalf("%d %d, %d tasks", first, second, w.k.TaskCount())
 	}
 }
+
+// No alarm is lost between the arming of a one-shot timer and the wait for it.
+func TestItimerOnceWithSuspend(t *testing.T) {
+	w := newWorld(t)
+	var n atomic.Int32
+	w.run(func(g *guest) {
+		g.handle(abi.SIGALRM, 0, func(*guest, int) { n.Add(1) })
+		g.call(func(t *Task) (uint64, error) {
+			_, err := t.SetMask(abi.SIG_BLOCK, abi.SigBit(abi.SIGALRM))
+			return 0, err
+		})
+		for i := range 200 {
+			g.call(func(t *Task) (uint64, error) {
+				_, err := t.Setitimer(abi.ITIMER_REAL, clock.Setting{LeftNS: int64(i) * 5000})
+				return 0, err
+			})
+			if i > 0 {
+				g.call(func(t *Task) (uint64, error) { return 0, t.SigSuspend(0) })
+			}
+		}
+	})
+	if n.Load() != 199 {
+		t.Fatalf("%d alarms", n.Load())
+	}
+}
