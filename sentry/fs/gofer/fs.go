@@ -17,6 +17,7 @@ type fileSystem struct {
 	fds     *fdCache
 
 	mu       sync.Mutex
+	devs     map[[2]uint32]uint64 // st_dev of the host file systems below the root
 	inodes   map[key]vfs.Inode
 	listed   []*directory // that hold a listing, oldest first
 	nEntries int          // in all listings
@@ -37,7 +38,7 @@ func Mount(ctx *vfs.Context, c *Client, attach, source string) (*vfs.Super, erro
 	if err != nil {
 		return nil, err
 	}
-	fs := &fileSystem{inodes: map[key]vfs.Inode{}, rootDev: [2]uint32{attr.DevMajor, attr.DevMinor}, fds: c.fds}
+	fs := &fileSystem{devs: map[[2]uint32]uint64{}, inodes: map[key]vfs.Inode{}, rootDev: [2]uint32{attr.DevMajor, attr.DevMinor}, fds: c.fds}
 	fs.super = vfs.NewSuper("9p", abi.V9FS_MAGIC, fs)
 	fs.super.Source = source
 	if attr.Flags&proto.FlagReadOnly != 0 {
@@ -113,26 +114,27 @@ func (fs *fileSystem) drop(k key, i vfs.Inode) {
 }
 
 func (fs *fileSystem) newInode(dir *directory, name string, attr *proto.Attr, file *proto.File) vfs.Inode {
-	i := inode{fs: fs, key: key{attr.DevMajor, attr.DevMinor, attr.Ino}, parent: dir, name: name, file: file, typ: attr.Mode & abi.S_IFMT}
-	i.setAttr(fs, attr)
-	switch i.typ {
+	var self vfs.Inode
+	var i *inode
+	switch attr.Mode & abi.S_IFMT {
 	case abi.S_IFDIR:
-		d := &directory{inode: i}
-		d.self = d
-		return d
+		d := &directory{}
+		self, i = d, &d.inode
 	case abi.S_IFLNK:
-		l := &symlink{inode: i}
-		l.self = l
-		return l
+		l := &symlink{}
+		self, i = l, &l.inode
 	case abi.S_IFREG:
-		r := &regular{inode: i, ro: -1, rw: -1}
-		r.self = r
-		return r
+		r := &regular{ro: -1, rw: -1}
+		self, i = r, &r.inode
 	default:
-		s := &special{inode: i}
-		s.self = s
-		return s
+		s := &special{}
+		self, i = s, &s.inode
 	}
+	i.fs, i.self, i.typ = fs, self, attr.Mode&abi.S_IFMT
+	i.key = key{attr.DevMajor, attr.DevMinor, attr.Ino}
+	i.parent, i.name, i.file = dir, name, file
+	i.setAttr(fs, attr)
+	return self
 }
 
 // based is any inode of this package.
@@ -156,16 +158,33 @@ func (fs *fileSystem) StatFS(*vfs.Context) (abi.Statfs, error) {
 	}, nil
 }
 
-// convert makes the VFS's attributes of the protocol's. Files of other host file systems
-// below the root get their device mixed into the inode number, which alone is not unique.
-func (fs *fileSystem) convert(a *proto.Attr) vfs.Attr {
-	ino := a.Ino
-	if dev := [2]uint32{a.DevMajor, a.DevMinor}; dev != fs.rootDev {
-		ino ^= uint64(dev[0]<<20|dev[1]&0xfffff) << 40
+// maxDevs bounds the host file systems of one tree that have device numbers of their own.
+const maxDevs = 4096
+
+// dev returns st_dev of a file: host file systems that are mounted below the root keep
+// apart (find -xdev, tar --one-file-system), under numbers of the sandbox.
+func (fs *fileSystem) dev(k key) uint64 {
+	host := [2]uint32{k.major, k.minor}
+	if host == fs.rootDev {
+		return fs.super.Dev()
 	}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	d, ok := fs.devs[host]
+	if !ok {
+		if d = fs.super.Dev(); len(fs.devs) < maxDevs {
+			d = vfs.NewSuper("9p", abi.V9FS_MAGIC, nil).Dev()
+		}
+		fs.devs[host] = d
+	}
+	return d
+}
+
+// convert makes the VFS's attributes of the protocol's.
+func (fs *fileSystem) convert(a *proto.Attr) vfs.Attr {
 	ts := func(t proto.Timespec) abi.Timespec { return abi.Timespec{Sec: t.Sec, Nsec: int64(t.Nsec)} }
 	return vfs.Attr{
-		Ino: ino, Mode: a.Mode, Nlink: a.Nlink, UID: auth.KUID(a.UID), GID: auth.KGID(a.GID),
+		Ino: a.Ino, Mode: a.Mode, Nlink: a.Nlink, UID: auth.KUID(a.UID), GID: auth.KGID(a.GID),
 		RdevMajor: a.RdevMajor, RdevMinor: a.RdevMinor, Size: a.Size, Blocks: a.Blocks, BlkSize: a.Blksize,
 		Atime: ts(a.Atime), Mtime: ts(a.Mtime), Ctime: ts(a.Ctime), Btime: ts(a.Btime),
 	}

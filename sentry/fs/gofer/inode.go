@@ -32,6 +32,9 @@ func (i *inode) common() *inode { return i }
 // Super implements vfs.Inode.
 func (i *inode) Super() *vfs.Super { return i.fs.super }
 
+// Dev implements vfs.DeviceNumberer.
+func (i *inode) Dev() uint64 { return i.fs.dev(i.key) }
+
 // trust reports whether attributes with these flags stay true until an event comes.
 func trust(flags uint32) bool {
 	return flags&proto.FlagShared == 0 || flags&proto.FlagWatched != 0
