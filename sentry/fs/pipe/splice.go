@@ -12,7 +12,8 @@ import (
 // maxMove bounds one move, and so the time that a lock is held and the memory it needs.
 const maxMove = 256 << 10
 
-// ToFile moves up to n bytes from the pipe to out at *pos (splice(2) from a pipe).
+// ToFile moves up to n bytes from the pipe to out (splice(2) from a pipe): at *pos, which
+// it advances, or at out's own position if pos is nil.
 func (p *Pipe) ToFile(ctx *vfs.Context, out *vfs.File, pos *int64, n int) (int, error) {
 	p.readMu.Lock()
 	defer p.readMu.Unlock()
@@ -20,7 +21,13 @@ func (p *Pipe) ToFile(ctx *vfs.Context, out *vfs.File, pos *int64, n int) (int, 
 	if err != nil || bufs == nil {
 		return 0, err
 	}
-	done, err := out.Ops.Write(ctx, out, bufs, pos)
+	var done int
+	if pos != nil {
+		done, err = out.WriteAt(ctx, bufs, *pos)
+		*pos += int64(max(done, 0))
+	} else {
+		done, err = out.Write(ctx, bufs)
+	}
 	if done <= 0 {
 		return 0, err
 	}
@@ -57,8 +64,8 @@ func (p *Pipe) peek(n int) (uio.Bufs, error) {
 	return bufs, nil
 }
 
-// FromFile moves up to n bytes of in at *pos into the pipe (splice(2) to a pipe,
-// sendfile(2) to one).
+// FromFile moves up to n bytes of in into the pipe (splice(2) to a pipe, sendfile(2) to
+// one): from *pos, which it advances, or from in's own position if pos is nil.
 func (p *Pipe) FromFile(ctx *vfs.Context, in *vfs.File, pos *int64, n int) (int, error) {
 	p.writeMu.Lock()
 	defer p.writeMu.Unlock()
@@ -86,7 +93,14 @@ func (p *Pipe) FromFile(ctx *vfs.Context, in *vfs.File, pos *int64, n int) (int,
 		slots = append(slots, slot{page: pg})
 		bufs = append(bufs, pg.data[:min(left, abi.PageSize)])
 	}
-	done, err := in.Ops.Read(ctx, in, bufs, pos)
+	var done int
+	var err error
+	if pos != nil {
+		done, err = in.ReadAt(ctx, bufs, *pos)
+		*pos += int64(max(done, 0))
+	} else {
+		done, err = in.Read(ctx, bufs)
+	}
 	p.pushAll(slots, max(done, 0))
 	if done > 0 {
 		return done, nil
