@@ -6,6 +6,7 @@ import (
 
 	"lazaret/sentry/auth"
 	"lazaret/sentry/memfile"
+	"lazaret/sentry/wait"
 	"lazaret/syscalls/abi"
 )
 
@@ -15,6 +16,9 @@ type Container struct {
 	ID      string
 	Account *memfile.Account
 	Data    any // the owner's (boot): spec, console, gofer
+
+	frozen atomic.Bool
+	thawQ  wait.Queue
 
 	k        *Kernel
 	pidNS    *PIDNamespace

@@ -33,6 +33,11 @@ func (t *Task) run() {
 			t.inUser.Store(false)
 			continue
 		}
+		if t.container.frozen.Load() {
+			t.inUser.Store(false)
+			t.stayFrozen()
+			continue
+		}
 		ev, err := t.switchToUser()
 		if err != nil {
 			t.inUser.Store(false)
