@@ -84,17 +84,24 @@ func (t *TTY) outCharLocked(c byte, space int, e *effects) bool {
 			o.column--
 		}
 	default:
-		if !isCntrl(c) {
-			if f&abi.OLCUC != 0 {
-				c = toUpper(c)
-			}
-			if !t.continuation(c) {
-				o.column++
-			}
-		}
+		c = t.printableLocked(c)
 	}
 	o.put(c, e)
 	return true
+}
+
+// printableLocked counts the column of an ordinary byte and applies OLCUC.
+func (t *TTY) printableLocked(c byte) byte {
+	if isCntrl(c) {
+		return c
+	}
+	if t.termios.Oflag&abi.OLCUC != 0 {
+		c = toUpper(c)
+	}
+	if !t.continuation(c) {
+		t.out.column++
+	}
+	return c
 }
 
 // writeLocked takes as much of b as there is room for.
