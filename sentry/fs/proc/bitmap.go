@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// maskHex formats a bit mask of n bits as the kernel's %*pb does: groups of 32 bits, the
+// MaskHex formats a bit mask of n bits as the kernel's %*pb does: groups of 32 bits, the
 // highest first, separated by commas.
-func maskHex(mask []uint64, n int) string {
+func MaskHex(mask []uint64, n int) string {
 	word := func(i int) uint32 {
 		if i/2 >= len(mask) {
 			return 0
@@ -27,8 +27,8 @@ func maskHex(mask []uint64, n int) string {
 	return strings.Join(s, ",")
 }
 
-// maskList formats a bit mask of n bits as %*pbl does: "0-3,7".
-func maskList(mask []uint64, n int) string {
+// MaskList formats a bit mask of n bits as %*pbl does: "0-3,7".
+func MaskList(mask []uint64, n int) string {
 	has := func(i int) bool { return i < n && i/64 < len(mask) && mask[i/64]>>(i%64)&1 != 0 }
 	var s []string
 	for i := 0; i < n; i++ {

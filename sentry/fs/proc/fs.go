@@ -77,11 +77,16 @@ type PIDNamespacer interface {
 	PIDNamespace() *kernel.PIDNamespace
 }
 
-// BootSleeper is a Sleeper for boot: a proc that is mounted with it shows NS.
+// BootSleeper is a Sleeper for boot: a proc that is mounted with it shows NS, and a
+// cgroup2 the group of C.
 type BootSleeper struct {
 	wait.Sleeper
 	NS *kernel.PIDNamespace
+	C  *kernel.Container
 }
+
+// Container returns the container that boot works for.
+func (b BootSleeper) Container() *kernel.Container { return b.C }
 
 // PIDNamespace implements PIDNamespacer.
 func (b BootSleeper) PIDNamespace() *kernel.PIDNamespace { return b.NS }

@@ -130,8 +130,8 @@ func (c *call) statusSecurity(b *pseudo.Buf) {
 
 func (c *call) statusPlaces(b *pseudo.Buf) {
 	set := c.task.Affinity()
-	b.Str("Cpus_allowed:\t", maskHex(set, c.fs.sys.Info.CPUs), "\nCpus_allowed_list:\t", maskList(set, c.fs.sys.Info.CPUs), "\n")
-	b.Str("Mems_allowed:\t", maskHex([]uint64{1}, maxNodes), "\nMems_allowed_list:\t0\n")
+	b.Str("Cpus_allowed:\t", MaskHex(set, c.fs.sys.Info.CPUs), "\nCpus_allowed_list:\t", MaskList(set, c.fs.sys.Info.CPUs), "\n")
+	b.Str("Mems_allowed:\t", MaskHex([]uint64{1}, maxNodes), "\nMems_allowed_list:\t0\n")
 	b.Printf("voluntary_ctxt_switches:\t%d\nnonvoluntary_ctxt_switches:\t0\n", c.usage().switches)
 }
 

@@ -76,7 +76,7 @@ func newWorld(t *testing.T) *world {
 	u := k.RootUserNS
 	creds := &auth.Creds{UserNS: u, Permitted: auth.AllCaps, Effective: auth.AllCaps, Bounding: auth.AllCaps}
 	w.boot = &vfs.Context{Creds: creds, Account: acct, Clock: k.Clock, MaxFileSize: ^uint64(0),
-		Sleeper: BootSleeper{kernel.NewOutsideSleeper(), w.c.PIDNS()}}
+		Sleeper: BootSleeper{kernel.NewOutsideSleeper(), w.c.PIDNS(), w.c}}
 	super, err := tmpfs.New(mf).NewSuper(w.boot, &vfs.MountSpec{})
 	if err != nil {
 		t.Fatal(err)
