@@ -21,16 +21,18 @@ var systemRows = []Row{
 
 // Release and version that uname(2) shows: a long-term kernel's.
 const (
-	unameRelease = "6.12.0"
-	unameVersion = "#1 SMP PREEMPT_DYNAMIC Lazaret"
-	utsLen       = 65
+	Release = "6.12.0"
+	Version = "#1 SMP PREEMPT_DYNAMIC Lazaret"
 )
+
+// utsLen is the size of a string in struct utsname.
+const utsLen = 65
 
 // Uname is uname(2).
 func Uname(t *kernel.Task, a *abi.Args) (uint64, error) {
 	host, domain := t.Namespaces().UTS.Names()
 	var u [6][utsLen]byte
-	for i, s := range [...]string{"Linux", host, unameRelease, unameVersion, unameMachine, domain} {
+	for i, s := range [...]string{"Linux", host, Release, Version, unameMachine, domain} {
 		copy(u[i][:utsLen-1], s)
 	}
 	return done0(copyOut(t, a.Addr(0), &u))

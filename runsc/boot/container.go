@@ -28,11 +28,12 @@ type container struct {
 	root   vfs.Path
 	fds    containerFDs
 
+	terminals terminals
+
 	mu     sync.Mutex
 	status control.ContainerStatus
 	init   *kernel.Task
 	procs  map[int32]*process // by pid in the container; init too
-	paused bool
 }
 
 // containerFDs are the donated descriptors of a container.

@@ -4,11 +4,19 @@ import (
 	"fmt"
 
 	"lazaret/sentry/fs/dev"
+	"lazaret/sentry/fs/devpts"
 	"lazaret/sentry/fs/overlay"
 	"lazaret/sentry/fs/pipe"
+	"lazaret/sentry/fs/proc"
 	"lazaret/sentry/fs/tmpfs"
+	"lazaret/sentry/ipc"
 	"lazaret/sentry/kernel"
+	"lazaret/sentry/socket"
+	"lazaret/sentry/socket/unix"
+	"lazaret/sentry/tty"
 	"lazaret/sentry/vfs"
+	"lazaret/syscalls"
+	"lazaret/syscalls/abi"
 )
 
 // registerFileSystems makes the file system types and devices known.
@@ -16,21 +24,59 @@ func (s *Sentry) registerFileSystems() error {
 	vfs.RegisterFileSystem(tmpfs.New(s.mf))
 	vfs.RegisterFileSystem(tmpfs.NewNamed(s.mf, "devtmpfs"))
 	vfs.RegisterFileSystem(overlay.Type{})
+	vfs.RegisterFileSystem(devpts.Type{})
+	vfs.RegisterFileSystem(mqueueType{})
+	h := &s.cfg.Host
+	s.proc = proc.Register(s.k, proc.HostInfo{
+		CPUInfo: h.CPUInfo, MemTotal: h.MemTotal, CPUs: len(h.CPUs), Release: syscalls.Release, Version: syscalls.Version,
+		Cmdline: "lazaret",
+	})
 	vfs.RegisterFIFO(pipe.Opener{})
 	dev.Register(s.mf)
+	vfs.RegisterDevice(abi.S_IFCHR, tty.AuxMajor, tty.TTYMinor, tty.DevTTY{})
+	vfs.RegisterDevice(abi.S_IFCHR, tty.AuxMajor, tty.PTMXMinor, devpts.DevPTMX{})
 	return nil
 }
 
+// mqueueType is the file system of POSIX message queues: the mounter's ipc namespace's.
+type mqueueType struct{}
+
+// Name implements vfs.FileSystemType.
+func (mqueueType) Name() string { return "mqueue" }
+
+// UserNSMount implements vfs.UserNSMountable.
+func (mqueueType) UserNSMount() bool { return true }
+
+// NewSuper implements vfs.FileSystemType.
+func (mqueueType) NewSuper(ctx *vfs.Context, _ *vfs.MountSpec) (*vfs.Super, error) {
+	t, ok := ctx.Sleeper.(*kernel.Task)
+	if !ok {
+		return nil, abi.EINVAL
+	}
+	ns, ok := t.Namespaces().IPC.State.(*ipc.Namespace)
+	if !ok {
+		return nil, abi.ENODEV
+	}
+	return ns.MqueueSuper(), nil
+}
+
 // NewIPC implements kernel.NamespaceFactory.
-func (s *Sentry) NewIPC(*kernel.IPCNamespace) (any, error) { return nil, nil }
+func (s *Sentry) NewIPC(n *kernel.IPCNamespace) (any, error) {
+	return ipc.NewNamespace(n.UserNS, s.mf), nil
+}
 
-// NewNet implements kernel.NamespaceFactory.
-func (s *Sentry) NewNet(*kernel.NetNamespace) (any, error) { return nil, nil }
+// NewNet implements kernel.NamespaceFactory: unix sockets; other families come with the
+// network.
+func (s *Sentry) NewNet(*kernel.NetNamespace) (any, error) {
+	return socket.Families{abi.AF_UNIX: unix.Family{NS: unix.NewNamespace()}}, nil
+}
 
-// sysctls writes linux.sysctl through /proc/sys.
+// sysctls sets linux.sysctl.
 func (c *container) sysctls(t *kernel.Task, values map[string]string) error {
-	for name := range values {
-		return fmt.Errorf("linux.sysctl[%q]: not supported", name)
+	for name, v := range values {
+		if err := c.s.proc.SetSysctl(t.Namespaces(), name, v); err != nil {
+			return fmt.Errorf("linux.sysctl[%q]: %w", name, describe(err))
+		}
 	}
 	return nil
 }

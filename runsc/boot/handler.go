@@ -135,6 +135,7 @@ func (c *container) watch(p *process, pid int32) {
 		status = abi.SIGKILL
 	}
 	p.code = control.ExitStatus(uint32(status))
+	c.terminals.remove(p.task)
 	if p.task == c.init {
 		c.ended(p.code)
 	}
@@ -175,6 +176,7 @@ func (s *Sentry) Destroy(id string) error {
 
 // kill ends every process of the container and waits for them.
 func (c *container) kill() {
+	c.kc.Thaw()
 	_ = c.s.k.SignalContainer(c.kc, abi.SIGKILL) // ESRCH: there is none
 	c.mu.Lock()
 	var procs []*process
@@ -204,7 +206,9 @@ func (s *Sentry) Pause(id string) error {
 	if c.status != control.StatusRunning {
 		return fmt.Errorf("cannot pause container %q: it is %s", id, c.status)
 	}
-	return fmt.Errorf("pause is not supported")
+	c.kc.Freeze()
+	c.status = control.StatusPaused
+	return nil
 }
 
 // Resume implements control.Lifecycle.
@@ -218,6 +222,7 @@ func (s *Sentry) Resume(id string) error {
 	if c.status != control.StatusPaused {
 		return fmt.Errorf("cannot resume container %q: it is %s", id, c.status)
 	}
+	c.kc.Thaw()
 	c.status = control.StatusRunning
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"lazaret/runsc/control"
@@ -109,8 +111,20 @@ func (s *Sentry) Resize(args *control.ResizeArgs) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = c.process(args.PID)
-	return err
+	p, _, err := c.process(args.PID)
+	if err != nil {
+		return err
+	}
+	x := c.terminals.get(p.task)
+	if x == nil {
+		return fmt.Errorf("process %d of container %q has no terminal", args.PID, args.ID)
+	}
+	if args.Cols == 0 && args.Rows == 0 {
+		x.resize()
+		return nil
+	}
+	x.setSize(&unix.Winsize{Row: args.Rows, Col: args.Cols})
+	return nil
 }
 
 // Debug implements control.Inspector.

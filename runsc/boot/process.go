@@ -8,6 +8,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"lazaret/runsc/sandbox"
 	"lazaret/sentry/auth"
 	"lazaret/sentry/fs/hostfile"
 	"lazaret/sentry/kernel"
@@ -146,6 +147,12 @@ var rlimits = map[string]int{
 
 // load gives t its files, identity and program.
 func (c *container) load(t *kernel.Task, p *specs.Process, stdio [3]int, extra []int) error {
+	if p.Terminal {
+		if err := c.openTerminalStdio(t, stdio[0]); err != nil {
+			return err
+		}
+		stdio = [3]int{sandbox.NoFD, sandbox.NoFD, sandbox.NoFD}
+	}
 	if err := c.openStdio(t, stdio, extra); err != nil {
 		return err
 	}
@@ -196,6 +203,46 @@ func (c *container) enterCwd(t *kernel.Task, p *specs.Process) error {
 	return nil
 }
 
+// openTerminalStdio makes a terminal the process's stdio; the first one is also the
+// container's console.
+func (c *container) openTerminalStdio(t *kernel.Task, fd int) error {
+	if fd < 0 {
+		return fmt.Errorf("process.terminal: no terminal was donated")
+	}
+	slave, name, err := c.openTerminal(t, fd)
+	if err != nil {
+		return err
+	}
+	defer slave.DecRef()
+	ctx := t.Ctx()
+	for i := int32(0); i < 3; i++ {
+		slave.IncRef()
+		if err := t.Files().AllocAt(ctx, i, slave, false, vfs.NROpen); err != nil {
+			slave.DecRef()
+			return fmt.Errorf("process.terminal: %w", err)
+		}
+	}
+	if c.init != nil {
+		return nil // a later process: the console is there
+	}
+	m := &mounter{c: c, t: t, ctx: ctx}
+	if err := m.makeTarget("/dev/console", false); err != nil {
+		return nil // a /dev that cannot be written has no console, as with runc
+	}
+	from, err := m.lookup(name)
+	if err != nil {
+		return fmt.Errorf("process.terminal: %w", err)
+	}
+	to, err := m.lookup("/dev/console")
+	if err != nil {
+		return fmt.Errorf("process.terminal: %w", err)
+	}
+	if err := vfs.Bind(ctx, from, to, false); err != nil {
+		return fmt.Errorf("process.terminal: mount the console: %w", err)
+	}
+	return nil
+}
+
 // openStdio donates the host's descriptors to the process.
 func (c *container) openStdio(t *kernel.Task, stdio [3]int, extra []int) error {
 	ctx := t.Ctx()
@@ -205,6 +252,8 @@ func (c *container) openStdio(t *kernel.Task, stdio [3]int, extra []int) error {
 		switch {
 		case fd >= 0:
 			f, err = hostfile.NewFile(ctx, c.s.notifier, fd)
+		case i < 3 && hasFile(t, int32(i)):
+			continue // the terminal
 		case i < 3:
 			f, err = vfs.OpenAt(ctx, ctx.FS.Root(), "/dev/null", vfs.OpenHow{Flags: abi.O_RDWR})
 			if err == abi.ENOENT {
@@ -321,4 +370,13 @@ func openProgram(t *kernel.Task, name string) (*vfs.File, error) {
 		return nil, abi.EISDIR
 	}
 	return vfs.OpenExec(t.Ctx(), p)
+}
+
+func hasFile(t *kernel.Task, fd int32) bool {
+	f := t.Files().Get(fd)
+	if f == nil {
+		return false
+	}
+	f.DecRef()
+	return true
 }

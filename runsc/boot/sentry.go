@@ -6,6 +6,7 @@ import (
 
 	"lazaret/runsc/sandbox"
 	"lazaret/sentry/fs/hostfile"
+	"lazaret/sentry/fs/proc"
 	"lazaret/sentry/kernel"
 	"lazaret/sentry/memfile"
 	"lazaret/syscalls"
@@ -17,6 +18,7 @@ type Sentry struct {
 	k        *kernel.Kernel
 	mf       *memfile.File
 	notifier *hostfile.Notifier
+	proc     *proc.System
 	table    *syscalls.Table
 	done     chan int // exit code of the process, once
 
