@@ -22,7 +22,13 @@ func enterEmptyRoot(trees *treeSet) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
+	var mounts *mountList
 	if trees != nil {
+		var err error
+		if mounts, err = openMountList(); err != nil {
+			return err
+		}
+		defer mounts.close()
 		if err := trees.clone(); err != nil {
 			return err
 		}
@@ -33,6 +39,9 @@ func enterEmptyRoot(trees *treeSet) error {
 	}
 	if trees != nil {
 		if err := trees.attach(stage); err != nil {
+			return err
+		}
+		if err := trees.hide(mounts, stage); err != nil {
 			return err
 		}
 	}

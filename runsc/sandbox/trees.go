@@ -62,6 +62,9 @@ func rootTree(cfg *Config) (Tree, error) {
 	if !st.IsDir() {
 		return Tree{}, fmt.Errorf("root.path %q: not a directory", path)
 	}
+	if err := refuseKernel(resolved); err != nil {
+		return Tree{}, fmt.Errorf("root.path %q: %w", path, err)
+	}
 	// With an overlay every change stays in the sandbox's memory, so that the Gofer
 	// needs no way to write at all.
 	readOnly := cfg.Spec.Root.Readonly || cfg.Flags.Overlay != "none"
@@ -83,6 +86,9 @@ func bindTree(cfg *Config, index int, m *specs.Mount) (Tree, error) {
 	st, err := os.Stat(src)
 	if err != nil {
 		return Tree{}, fmt.Errorf("%s: source %q: %w", what, src, cause(err))
+	}
+	if err := refuseKernel(src); err != nil {
+		return Tree{}, fmt.Errorf("%s: source %q: %w", what, src, err)
 	}
 	t := Tree{
 		Attach: Attach{
