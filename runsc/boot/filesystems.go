@@ -3,11 +3,13 @@ package boot
 import (
 	"fmt"
 
+	"lazaret/sentry/fs/cgroup"
 	"lazaret/sentry/fs/dev"
 	"lazaret/sentry/fs/devpts"
 	"lazaret/sentry/fs/overlay"
 	"lazaret/sentry/fs/pipe"
 	"lazaret/sentry/fs/proc"
+	"lazaret/sentry/fs/sys"
 	"lazaret/sentry/fs/tmpfs"
 	"lazaret/sentry/ipc"
 	"lazaret/sentry/kernel"
@@ -31,6 +33,8 @@ func (s *Sentry) registerFileSystems() error {
 		CPUInfo: h.CPUInfo, MemTotal: h.MemTotal, CPUs: len(h.CPUs), Release: syscalls.Release, Version: syscalls.Version,
 		Cmdline: "lazaret",
 	})
+	sys.Register(s.proc)
+	cgroup.Register(s.k)
 	vfs.RegisterFIFO(pipe.Opener{})
 	dev.Register(s.mf)
 	vfs.RegisterDevice(abi.S_IFCHR, tty.AuxMajor, tty.TTYMinor, tty.DevTTY{})
