@@ -2,6 +2,7 @@ package syscalls
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"lazaret/sentry/kernel"
 	"lazaret/sentry/loader"
@@ -59,7 +60,8 @@ type Table struct {
 	// starts.
 	VDSO *loader.VDSO
 
-	rows [maxNr]*Row
+	rows   [maxNr]*Row
+	strace atomic.Pointer[tracer] // nil: off
 }
 
 // full, partial and absent make rows.
@@ -111,12 +113,26 @@ func (tb *Table) Rows(fn func(*Row)) {
 // Dispatch carries out system call nr for t.
 func (tb *Table) Dispatch(t *kernel.Task, nr uint64, args [6]uint64) (uint64, error) {
 	a := abi.Args(args)
-	r := tb.Lookup(nr)
+	if tr := tb.strace.Load(); tr != nil {
+		return tb.traced(tr, t, nr, &a)
+	}
+	return tb.call(t, tb.Lookup(nr), &a)
+}
+
+// call carries out the call of row r, nil for one that nobody knows.
+func (*Table) call(t *kernel.Task, r *Row, a *abi.Args) (uint64, error) {
 	if r == nil {
 		return 0, abi.ENOSYS
 	}
 	if r.Fn == nil {
 		return 0, r.Errno
 	}
-	return r.Fn(t, &a)
+	return r.Fn(t, a)
+}
+
+// Numbers returns the numbers of all calls of this architecture by name.
+func Numbers() map[string]int {
+	m := map[string]int{}
+	New().Rows(func(r *Row) { m[r.Name] = r.Nr })
+	return m
 }
