@@ -17,6 +17,14 @@ type DeviceNumberer interface {
 	Dev() uint64
 }
 
+// Dev returns the device number (st_dev) of what d names.
+func (d *Dentry) Dev() uint64 {
+	if n, ok := d.inode.(DeviceNumberer); ok {
+		return n.Dev()
+	}
+	return d.super.Dev()
+}
+
 // StatX is Stat with AT_STATX_* flags.
 func StatX(ctx *Context, p Path, flags int) (Attr, uint64, error) {
 	if p.Dentry.inode == nil {
@@ -26,11 +34,7 @@ func StatX(ctx *Context, p Path, flags int) (Attr, uint64, error) {
 	if p.Mount != nil && p.Dentry == p.Mount.root {
 		a.Flags |= abi.STATX_ATTR_MOUNT_ROOT
 	}
-	dev := p.Dentry.super.Dev()
-	if n, ok := p.Dentry.inode.(DeviceNumberer); ok {
-		dev = n.Dev()
-	}
-	return a, dev, err
+	return a, p.Dentry.Dev(), err
 }
 
 // changeAttr sets attributes of p with its inode locked.

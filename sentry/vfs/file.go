@@ -245,7 +245,7 @@ func (f *File) MapIDs() (dev, ino uint64) {
 	if err != nil {
 		return 0, 0
 	}
-	return f.Path.Dentry.super.Dev(), a.Ino
+	return f.Path.Dentry.Dev(), a.Ino
 }
 
 // Sync is fsync(2), or fdatasync(2).

@@ -74,11 +74,11 @@ func (fs *FS) share(below, i vfs.Inode) {
 func (n *node) recordLocked(u vfs.Inode, a *vfs.Attr) {
 	var l *link
 	if a.Nlink > 1 && n.typ != abi.S_IFDIR && !n.gone.Load() {
-		l = &link{upper: u, id: lowerID{n.lower.Super(), a.Ino}, nlink: int32(a.Nlink)}
+		l = &link{upper: u, id: lowerID{n.lower.Super(), n.dev, a.Ino}, nlink: int32(a.Nlink)}
 		vfs.HoldInode(u)
 	}
 	n.fs.mu.Lock()
-	n.fs.origins[u] = origin{n.ino, l}
+	n.fs.origins[u] = origin{n.ino, n.dev, l}
 	if l != nil {
 		n.fs.index[l.id] = l
 	}
@@ -100,7 +100,7 @@ func (fs *FS) indexed(ctx *vfs.Context, lower vfs.Inode) *link {
 	}
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	return fs.index[lowerID{lower.Super(), a.Ino}]
+	return fs.index[lowerID{lower.Super(), lowerDev(lower), a.Ino}]
 }
 
 // makeUpperLocked makes the copy of n in the upper directory and returns it held.

@@ -110,13 +110,13 @@ func (fs *FS) node(ctx *vfs.Context, parent *dir, name string, typ uint32, upper
 			return old, nil
 		}
 	}
-	ino, nlink, err := fs.inoOf(ctx, upper, lowers)
+	ino, dev, nlink, err := fs.inoOf(ctx, parent, upper, lowers)
 	if err != nil {
 		return nil, err
 	}
 	i := newNode(fs, typ, parent, name)
 	n := i.base()
-	n.ino, n.links = ino, l
+	n.ino, n.dev, n.links = ino, dev, l
 	if upper != nil {
 		vfs.HoldInode(upper)
 		n.setUpper(upper)
@@ -161,23 +161,24 @@ func newNode(fs *FS, typ uint32, parent *dir, name string) overlayNode {
 	return i
 }
 
-// inoOf returns the inode number (the lower one's, also after a copy-up) and the links.
-func (fs *FS) inoOf(ctx *vfs.Context, upper vfs.Inode, lowers []vfs.Inode) (uint64, uint32, error) {
+// inoOf returns the inode and device number (the lower ones, also after a copy-up; a new
+// file is on its directory's device) and the links.
+func (fs *FS) inoOf(ctx *vfs.Context, parent *dir, upper vfs.Inode, lowers []vfs.Inode) (uint64, uint64, uint32, error) {
 	if upper != nil {
 		fs.mu.Lock()
 		o, ok := fs.origins[upper]
 		fs.mu.Unlock()
 		if ok {
 			a, err := upper.Attr(ctx, abi.AT_STATX_DONT_SYNC)
-			return o.ino, a.Nlink, err
+			return o.ino, o.dev, a.Nlink, err
 		}
 	}
 	if len(lowers) > 0 {
 		a, err := lowers[0].Attr(ctx, abi.AT_STATX_DONT_SYNC)
-		return a.Ino, a.Nlink, err
+		return a.Ino, lowerDev(lowers[0]), a.Nlink, err
 	}
 	a, err := upper.Attr(ctx, abi.AT_STATX_DONT_SYNC)
-	return a.Ino | upperIno, a.Nlink, err
+	return a.Ino | upperIno, parent.dev, a.Nlink, err
 }
 
 // upperDir copies d up and returns its upper directory.

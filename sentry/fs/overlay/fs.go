@@ -31,12 +31,14 @@ type FS struct {
 // lowerID identifies a file of a lower tree.
 type lowerID struct {
 	super *vfs.Super
+	dev   uint64 // see node.dev
 	ino   uint64
 }
 
 // origin says what an upper inode was copied from.
 type origin struct {
 	ino   uint64
+	dev   uint64
 	links *link // nil for files with one name
 }
 

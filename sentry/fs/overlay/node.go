@@ -16,6 +16,7 @@ type node struct {
 	fs    *FS
 	typ   uint32
 	ino   uint64
+	dev   uint64 // st_dev, when it is not the overlay's own; 0
 	self  vfs.Inode // the inode that embeds this node
 	lower vfs.Inode // nil: exists only in the upper tree
 
@@ -61,6 +62,26 @@ func (n *node) real() vfs.Inode {
 
 // Super implements vfs.Inode.
 func (n *node) Super() *vfs.Super { return n.fs.super }
+
+// Dev implements vfs.DeviceNumberer: what a lower tree keeps apart stays apart.
+func (n *node) Dev() uint64 {
+	if n.dev != 0 {
+		return n.dev
+	}
+	return n.fs.super.Dev()
+}
+
+// lowerDev returns the device number of a lower inode, 0 if it is its tree's own.
+func lowerDev(i vfs.Inode) uint64 {
+	n, ok := i.(vfs.DeviceNumberer)
+	if !ok {
+		return 0
+	}
+	if d := n.Dev(); d != i.Super().Dev() {
+		return d
+	}
+	return 0
+}
 
 // Perms implements vfs.Perms.
 func (n *node) Perms() (uint32, auth.KUID, auth.KGID) {

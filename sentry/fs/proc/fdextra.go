@@ -36,7 +36,7 @@ func showFDExtra(f *vfs.File, ns *kernel.PIDNamespace, b *pseudo.Buf) {
 func showWatch(b *pseudo.Buf, w *epoll.Watch) {
 	var ino, dev uint64
 	if p := w.File.Path; p.Dentry != nil {
-		dev = p.Dentry.Super().Dev()
+		dev = p.Dentry.Dev()
 		if a, err := w.File.Inode.Attr(&vfs.Context{Creds: w.File.Creds}, abi.AT_STATX_DONT_SYNC); err == nil {
 			ino = a.Ino
 		}
