@@ -241,7 +241,8 @@ func (x *transfer) chunk(iovs []mm.IOVec, left uint64) (n, asked int, err error)
 		if err := x.sleep(bufs, &n); err != nil {
 			return n, asked, err
 		}
-		if n == asked || !x.write && n > 0 {
+		// What a read got is all, nothing too: that is the end of the file.
+		if n == asked || !x.write {
 			return n, asked, nil
 		}
 		bufs = x.pin.Bufs.Skip(n)
