@@ -8,24 +8,22 @@ import (
 )
 
 // memOps is an open /proc/PID/mem: the memory of the address space that the process had
-// when it was opened, by address.
-//
-// TODO: reads and writes obey the protection of mappings; Linux overrides it
-// (FOLL_FORCE), as debuggers that plant breakpoints this way expect.
+// when it was opened, by address. Protection of mappings does not count, as debuggers
+// that plant breakpoints this way expect.
 type memOps struct{ mm *mm.MM }
 
 // Read implements vfs.FileOps.
 func (o *memOps) Read(_ *vfs.Context, _ *vfs.File, dst uio.Bufs, pos *int64) (int, error) {
-	return o.each(dst, pos, (*mm.MM).CopyIn)
+	return o.each(dst, pos, (*mm.MM).Peek)
 }
 
 // Write implements vfs.FileOps.
 func (o *memOps) Write(_ *vfs.Context, _ *vfs.File, src uio.Bufs, pos *int64) (int, error) {
-	return o.each(src, pos, (*mm.MM).CopyOut)
+	return o.each(src, pos, (*mm.MM).Poke)
 }
 
 // each copies page by page, so that what is before a hole counts.
-func (o *memOps) each(bufs uio.Bufs, pos *int64, copy func(*mm.MM, abi.Addr, []byte) error) (int, error) {
+func (o *memOps) each(bufs uio.Bufs, pos *int64, copy func(*mm.MM, abi.Addr, []byte) (int, error)) (int, error) {
 	if o.mm == nil || !o.mm.TryIncUsers() {
 		return 0, nil
 	}
@@ -35,15 +33,16 @@ func (o *memOps) each(bufs uio.Bufs, pos *int64, copy func(*mm.MM, abi.Addr, []b
 		for len(b) > 0 {
 			a := abi.Addr(*pos)
 			c := min(len(b), abi.PageSize-int(a.PageOffset()))
-			if copy(o.mm, a, b[:c]) != nil {
+			done, err := copy(o.mm, a, b[:c])
+			n += done
+			*pos += int64(done)
+			if err != nil || done < c {
 				if n == 0 {
 					return 0, abi.EIO
 				}
 				return n, nil
 			}
 			b = b[c:]
-			n += c
-			*pos += int64(c)
 		}
 	}
 	return n, nil

@@ -352,6 +352,12 @@ func TestMem(t *testing.T) {
 	if got := w.read(p, "/proc/1/cmdline"); got != "PRog\x00" {
 		t.Errorf("cmdline: %q", got)
 	}
+	if err := p.MM().Mprotect(argBase+abi.PageSize, abi.PageSize, platform.Read, 0); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := f.WriteAt(p.Ctx(), uio.One([]byte("x")), argBase+abi.PageSize); n != 1 || err != nil {
+		t.Errorf("write to protected memory: %d %v", n, err)
+	}
 	if _, err := f.ReadAt(p.Ctx(), uio.One(b), 0x5000); err != abi.EIO {
 		t.Errorf("read of a hole: %v", err)
 	}
