@@ -39,7 +39,7 @@ func bit(on bool) uint64 {
 }
 
 // prctlCreds are the options that concern credentials; ok is false for others.
-func prctlCreds(t *kernel.Task, a *abi.Args) (n uint64, err error, ok bool) { //nolint:revive // ok last
+func prctlCreds(t *kernel.Task, a *abi.Args) (n uint64, err error, ok bool) {
 	c, arg := t.Creds(), a.Size(1)
 	switch a.Int(0) {
 	case abi.PR_GET_KEEPCAPS:
@@ -111,7 +111,7 @@ func prctlAmbient(t *kernel.Task, a *abi.Args) (uint64, error) {
 }
 
 // prctlProcess are the options that the kernel keeps for a task or process.
-func prctlProcess(t *kernel.Task, a *abi.Args) (n uint64, err error, ok bool) { //nolint:revive // ok last
+func prctlProcess(t *kernel.Task, a *abi.Args) (n uint64, err error, ok bool) {
 	tg, arg := t.ThreadGroup(), a.Size(1)
 	switch a.Int(0) {
 	case abi.PR_SET_NAME:

@@ -31,6 +31,9 @@ func processVM(t *kernel.Task, a *abi.Args, write bool) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if iovTotal(local) == 0 {
+		return 0, nil
+	}
 	o := t.Kernel().TaskByID(t.PIDNS(), a.Int(0))
 	if o == nil {
 		return 0, abi.ESRCH

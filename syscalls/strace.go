@@ -197,6 +197,9 @@ func appendReceived(b []byte, t *kernel.Task, r *Row, a *abi.Args, n uint64) ([]
 
 // appendResult shows a result as strace does: -1 ERRNO (text), ? for restarts.
 func appendResult(b []byte, r *Row, n uint64, err error) []byte {
+	if r != nil && (r.Nr == abi.SYS_EXIT || r.Nr == abi.SYS_EXIT_GROUP) {
+		return append(b, '?')
+	}
 	if err == nil {
 		if r != nil && returnsAddress(r) || int64(n) < 0 {
 			return appendHex(b, n)
