@@ -77,6 +77,7 @@ func start(cfg *sandbox.BootConfig) (*Sentry, error) {
 	if err := s.startVDSO(); err != nil {
 		return nil, err
 	}
+	s.followWindow()
 	if err := sandbox.SealSentry(cfg); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,8 @@ package boot
 import (
 	"encoding/binary"
 	"fmt"
+	"os"
+	"os/signal"
 	"sync"
 	"time"
 
@@ -229,4 +231,42 @@ func (x *terminal) drain() {
 		close(done)
 	}()
 	<-done
+}
+
+// followWindow makes the first container's host terminal the controlling terminal of this
+// process, so that the host says (SIGWINCH) when its window changes. Terminals of later
+// processes are looked at when something is typed, or told by Resize.
+func (s *Sentry) followWindow() {
+	p := s.cfg.Spec.Process
+	fd := s.cfg.StdioFDs[0]
+	if p == nil || !p.Terminal || fd < 0 {
+		return
+	}
+	signal.Ignore(unix.SIGHUP) // the terminal's end is not this process's
+	if unix.IoctlSetInt(fd, unix.TIOCSCTTY, 0) != nil {
+		return // somebody else's terminal: it is looked at when something is typed
+	}
+	ch := make(chan os.Signal, 1)
+	signal.Notify(ch, unix.SIGWINCH)
+	go func() {
+		for range ch {
+			s.resizeTerminals()
+		}
+	}()
+}
+
+func (s *Sentry) resizeTerminals() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.containers {
+		c.terminals.resize()
+	}
+}
+
+func (ts *terminals) resize() {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	for _, x := range ts.m {
+		x.resize()
+	}
 }
