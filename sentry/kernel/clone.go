@@ -168,6 +168,9 @@ type cloneUndo struct{ t, c *Task }
 
 func (u *cloneUndo) run() {
 	c := u.c
+	if c.tg != nil && c.tg.leader == c {
+		c.tg.dropExecutable()
+	}
 	if m := c.mm.Swap(nil); m != nil {
 		m.DecUsers()
 	}
@@ -424,6 +427,7 @@ func (t *Task) forkGroup(c *Task, a *CloneArgs) *ThreadGroup {
 	n.limits.copyFrom(&t.tg.limits)
 	n.dumpable.Store(t.tg.dumpable.Load())
 	n.oomAdj.Store(t.tg.oomAdj.Load())
+	n.exe.Store(t.tg.Executable())
 	n.initTimers()
 	return n
 }

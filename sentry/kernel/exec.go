@@ -218,6 +218,13 @@ func (tg *ThreadGroup) Executable() *vfs.File {
 	return nil
 }
 
+// dropExecutable gives the file up: the process has no memory any more.
+func (tg *ThreadGroup) dropExecutable() {
+	if f := tg.exe.Swap(nil); f != nil {
+		f.DecRef()
+	}
+}
+
 // clearTIDOnExec is the wake-up of CLONE_CHILD_CLEARTID for the memory that is left.
 func (t *Task) clearTIDOnExec() {
 	if t.clearTID == 0 || t.mm.Load().Users() <= 1 {

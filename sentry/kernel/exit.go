@@ -53,6 +53,9 @@ func (t *Task) doExit() {
 	}
 	t.acct.leave(nowNS() - t.lastUserNS - t.sleepNS)
 	t.releaseMemory()
+	if last {
+		tg.dropExecutable()
+	}
 	t.releaseFiles()
 	tty := t.exitNotify(last)
 	if n := t.ns.Swap(nil); n != nil {
