@@ -1,0 +1,15 @@
+package e2e
+
+import (
+	"os"
+	"testing"
+)
+
+// TestMain removes the root that the tests share.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, err := rootfs(); err == nil {
+		_ = os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
