@@ -132,6 +132,9 @@ func controlOut(t *kernel.Task, c *socket.Control, limit int, cloexec bool) (out
 		}
 		whole = whole && len(c.Files) == 0
 	}
+	for len(out)%8 != 0 && len(out) < limit { // CMSG_SPACE counts, also for the last one
+		out = append(out, 0)
+	}
 	if !whole {
 		flags = abi.MSG_CTRUNC
 	}
