@@ -1,5 +1,3 @@
-// Command runsc is an Open Container Initiative runtime whose containers run on a kernel
-// of their own, in user space.
 package main
 
 import (

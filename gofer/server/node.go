@@ -63,9 +63,6 @@ func (s *session) addRoot(r Root) error {
 	return nil
 }
 
-// refNodeLocked takes a reference.
-func (s *session) refNodeLocked(n *node) { n.refs++ }
-
 // putNode drops a reference.
 func (s *session) putNode(n *node) {
 	s.mu.Lock()

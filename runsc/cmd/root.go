@@ -189,6 +189,7 @@ func (a *app) setup() error {
 	if err := a.log.open(a.logPath, a.logFormat, a.debug); err != nil {
 		return err
 	}
+	a.log.debugf("command line: %q", os.Args)
 	a.flags.Debug, a.flags.LogFormat = a.debug, a.logFormat
 	switch a.rootless {
 	case "auto", "true", "false":

@@ -41,7 +41,8 @@ a starter file, to be edited.`,
 func writeNew(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("File %s exists. Remove it first", filepath.Base(path)) //nolint:staticcheck // runc's words
+		//lint:ignore ST1005 runc's words
+		return fmt.Errorf("File %s exists. Remove it first", filepath.Base(path))
 	}
 	if err != nil {
 		return err

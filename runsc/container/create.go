@@ -235,7 +235,8 @@ func (cr *creator) hooks() error {
 		hooks []specs.Hook
 		dir   string
 	}{
-		{"prestart", h.Prestart, ""}, //nolint:staticcheck // deprecated, and used by every docker
+		//lint:ignore SA1019 deprecated, and used by every docker
+		{"prestart", h.Prestart, ""},
 		{"createRuntime", h.CreateRuntime, ""},
 		{"createContainer", h.CreateContainer, cr.c.Bundle},
 	} {
@@ -308,6 +309,7 @@ func hostResources(c *Container) *specs.LinuxResources {
 		return nil
 	}
 	r := *c.Spec.Linux.Resources
+	r.Memory = withAllowance(r.Memory)
 	if r.CPU != nil && spec.IsPod(c.Spec) {
 		// A pause container asks for next to no processor; the whole pod runs in it.
 		cpu := *r.CPU
@@ -315,6 +317,26 @@ func hostResources(c *Container) *specs.LinuxResources {
 		r.CPU = &cpu
 	}
 	return &r
+}
+
+// sentryAllowance is what the Sentry and the Gofer may use for themselves on the host,
+// beside the container's own memory: it grows with what they have to keep track of.
+func sentryAllowance(limit int64) int64 { return 64<<20 + limit/16 }
+
+// withAllowance adds it to the container's limits. The Sentry keeps the application
+// within its own; the host's group ends the whole sandbox when it passes these.
+func withAllowance(m *specs.LinuxMemory) *specs.LinuxMemory {
+	if m == nil {
+		return nil
+	}
+	out := *m
+	for _, l := range []**int64{&out.Limit, &out.Swap} {
+		if *l != nil && **l > 0 && **l < 1<<50 {
+			sum := **l + sentryAllowance(**l)
+			*l = &sum
+		}
+	}
+	return &out
 }
 
 // WritePidFile writes a pid for an engine, which may be watching: it appears complete.

@@ -74,6 +74,7 @@ func TestHooksInLife(t *testing.T) {
 		return []specs.Hook{sh("{ printf '" + name + " '; cat | sed 's/.*\"status\":\"\\([a-z]*\\)\".*/\\1\\n/'; } >> " + out)}
 	}
 	o := w.opts("c1", "sleep")
+	//lint:ignore SA1019 deprecated, and used by every docker
 	o.Spec.Hooks = &specs.Hooks{Prestart: note("prestart"), CreateRuntime: note("createRuntime"),
 		CreateContainer: note("createContainer"), Poststart: note("poststart"), Poststop: note("poststop")}
 	cr := w.create(o)
@@ -96,6 +97,7 @@ func TestHooksInLife(t *testing.T) {
 		hooks *specs.Hooks
 		start bool
 	}{
+		//lint:ignore SA1019 deprecated, and used by every docker
 		{"prestart", &specs.Hooks{Prestart: fail, Poststop: note("stop")}, false},
 		{"createContainer", &specs.Hooks{CreateContainer: fail, Poststop: note("stop")}, false},
 		{"poststart", &specs.Hooks{Poststart: fail, Poststop: note("stop")}, true},

@@ -174,7 +174,8 @@ func checkHooks(c *checker) *FieldError {
 	}
 	h := c.spec.Hooks
 	for name, hooks := range map[string][]specs.Hook{
-		"prestart":      h.Prestart, //nolint:staticcheck // deprecated, and used by every docker
+		//lint:ignore SA1019 deprecated, and used by every docker
+		"prestart":      h.Prestart,
 		"createRuntime": h.CreateRuntime, "createContainer": h.CreateContainer,
 		"startContainer": h.StartContainer, "poststart": h.Poststart, "poststop": h.Poststop,
 	} {

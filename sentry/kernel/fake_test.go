@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"lazaret/platform"
 	"lazaret/sentry/auth"
 	"lazaret/sentry/fs/tmpfs"
@@ -375,11 +373,4 @@ func (g *guest) sigaction(sig int, a abi.Sigaction) {
 
 func (g *guest) handle(sig int, flags uint64, f func(g *guest, sig int)) {
 	g.sigaction(sig, abi.Sigaction{Handler: g.p.handler(f), Flags: flags | abi.SA_RESTORER, Restorer: 0x2000})
-}
-
-// hostMonotonic is for tests that compare clocks.
-func hostMonotonic() int64 {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
-	return ts.Nano()
 }

@@ -69,7 +69,6 @@ type Kernel struct {
 	tasks    atomic.Int32 // that exist, zombies included
 	forks    atomic.Uint64
 	nsInode  atomic.Uint64
-	cookie   atomic.Uint64
 
 	// tasksMu guards the process tree: see doc.go.
 	tasksMu    sync.RWMutex

@@ -148,9 +148,6 @@ func peakRSS(m *mm.MM) uint64 {
 	return m.Stats().VmHWM
 }
 
-// sharedMemory reports whether others may use the task's address space.
-func (t *Task) sharedMemory() bool { return t.mm.Load().Users() > 1 }
-
 func baseName(s string) string {
 	for i := len(s) - 1; i >= 0; i-- {
 		if s[i] == '/' {

@@ -27,7 +27,6 @@ type ThreadGroup struct {
 	reaper     bool // PR_SET_CHILD_SUBREAPER
 	hasReaper  bool // an ancestor is one
 	execed     bool // has done an execve since fork: setpgid by the parent fails
-	execTask   *Task
 	dead       bool // all tasks have exited
 
 	live    atomic.Int32 // tasks that have not begun to exit

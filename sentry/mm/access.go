@@ -288,11 +288,9 @@ func (m *MM) CopyInString(addr abi.Addr, max int) (string, error) {
 	var first [256]byte
 	buf, size := []byte(nil), len(first)
 	for len(buf) < max {
-		chunk := first[:0:len(first)]
 		n := min(size, max-len(buf))
-		if n <= len(first) {
-			chunk = first[:n]
-		} else {
+		chunk := first[:min(n, len(first))]
+		if n > len(first) {
 			chunk = make([]byte, n)
 		}
 		at, ok := addr.Add(uint64(len(buf)))

@@ -240,6 +240,8 @@ func (x *modelRun) touch(w *world) {
 		err = w.m.ZeroOut(a, page4k)
 		if err == nil {
 			err = w.m.CopyOut(a+7, b)
+		}
+		if err == nil {
 			b2 := make([]byte, page4k)
 			for i := range b2 {
 				b2[i] = b[0]

@@ -30,8 +30,7 @@ type world struct {
 	om, os        vfs.FileOps
 	hout, oout    []byte // shown so far
 	trace         []string
-	fm, fs        *vfs.File
-	masterGone    bool
+	fs            *vfs.File
 	settleBetween time.Duration
 }
 

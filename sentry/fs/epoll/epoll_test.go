@@ -146,10 +146,6 @@ func TestAgainstHost(t *testing.T) {
 					w.transfer(target, 1+rnd.Intn(40000))
 				case k == 19 && step > 100:
 					w.close(target)
-				default:
-					if of := Of(w.files[target]); of != nil {
-						break
-					}
 				}
 				for _, e := range w.eps {
 					if w.open[e] && rnd.Intn(2) == 0 {

@@ -119,11 +119,9 @@ func (fs *fileSystem) listingAdded(d *directory, n int) {
 	fs.mu.Lock()
 	fs.listed = append(fs.listed, d)
 	fs.nEntries += n
-	var victims []*directory
 	for fs.nEntries > maxListed && len(fs.listed) > 1 {
 		v := fs.listed[0]
 		fs.listed = fs.listed[1:]
-		victims = append(victims, v)
 		v.mu.Lock()
 		fs.nEntries -= len(v.listing)
 		v.listing = nil
