@@ -8,51 +8,37 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // runtime is something that can run a command.
 type runtime struct {
 	name string
+	st   *stage
 	path string   // empty: native
 	args []string // global arguments
 	n    int      // runs so far, for container names
 }
 
-func findRuntimes(dir, runscPath, peer string) []*runtime {
-	list := []*runtime{{name: "native"}}
-	if p, err := exec.LookPath("runc"); err == nil {
-		list = append(list, &runtime{name: "runc", path: p, args: []string{"--root", filepath.Join(dir, "runc")}})
-	}
-	if peer != "" {
-		list = append(list, &runtime{name: "peer", path: peer, args: []string{"--root", filepath.Join(dir, "peer"), "--network=none"}})
-	}
-	abs, err := filepath.Abs(runscPath)
-	if err != nil {
-		abs = runscPath
-	}
-	return append(list, &runtime{name: "runsc", path: abs, args: []string{"--root", filepath.Join(dir, "runsc"), "--network=none"}})
-}
-
-// native runs the command in a mount namespace that looks like the bundle.
-const native = `mount -t tmpfs none /tmp && mkdir -p /tmp/.b && exec "$@"`
+var environment = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp"}
 
 // run runs args once and returns what it printed.
-func (r *runtime) run(dir, micro string, args []string) (string, error) {
+func (r *runtime) run(args []string) (string, error) {
 	r.n++
 	var cmd *exec.Cmd
 	if r.path == "" {
-		if args[0] == "/bench/micro" {
-			args = append([]string{"/mnt/micro"}, args[1:]...)
-		}
-		script := `mount --bind "$0" /mnt && ` + native
-		cmd = exec.Command("unshare", append([]string{"-m", "--propagation", "private", "sh", "-c", script, filepath.Dir(micro)}, args...)...)
+		cmd = &exec.Cmd{Path: args[0], Args: args, Env: environment, Dir: "/"}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: r.st.native, Pdeathsig: unix.SIGKILL}
 	} else {
-		bundle, err := writeBundle(dir, r.name, micro, args)
+		bundle, err := r.st.writeBundle(r.name, args)
 		if err != nil {
 			return "", err
 		}
-		id := fmt.Sprintf("bench-%s-%d-%d", r.name, os.Getpid(), r.n)
+		id := fmt.Sprintf("bench-%s-%d", r.name, r.n)
 		cmd = exec.Command(r.path, append(append([]string{}, r.args...), "run", "--bundle", bundle, id)...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	}
 	var out, errb bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errb
@@ -63,8 +49,8 @@ func (r *runtime) run(dir, micro string, args []string) (string, error) {
 }
 
 // writeBundle writes the bundle that runs args: this machine's root, read-only.
-func writeBundle(dir, name, micro string, args []string) (string, error) {
-	bundle := filepath.Join(dir, "bundle-"+name)
+func (st *stage) writeBundle(name string, args []string) (string, error) {
+	bundle := filepath.Join(st.dir, "bundle-"+name)
 	if err := os.MkdirAll(bundle, 0o755); err != nil {
 		return "", err
 	}
@@ -75,21 +61,20 @@ func writeBundle(dir, name, micro string, args []string) (string, error) {
 	config := map[string]any{
 		"ociVersion": "1.0.2",
 		"process": map[string]any{
-			"user": map[string]int{"uid": 0, "gid": 0}, "args": args, "cwd": "/",
-			"env":          []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp"},
+			"user": map[string]int{"uid": 0, "gid": 0}, "args": args, "cwd": "/", "env": environment,
 			"capabilities": map[string]any{"bounding": caps, "effective": caps, "permitted": caps},
 		},
-		"root": map[string]any{"path": "/", "readonly": true},
+		"root": map[string]any{"path": st.rootfs, "readonly": true},
 		"mounts": []any{
 			mount("/proc", "proc", "proc"), mount("/dev", "tmpfs", "tmpfs", "nosuid", "mode=755"),
-			mount("/tmp", "tmpfs", "tmpfs", "mode=1777"), mount("/mnt", "bind", filepath.Dir(micro), "bind", "ro"),
+			mount("/tmp", "tmpfs", "tmpfs", "mode=1777"), mount(sharedDir, "bind", st.share, "bind", "ro"),
 		},
-		"linux": map[string]any{"namespaces": []map[string]string{
-			{"type": "pid"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}, {"type": "network"},
-		}},
-	}
-	if args[0] == "/bench/micro" {
-		config["process"].(map[string]any)["args"] = append([]string{"/mnt/micro"}, args[1:]...)
+		"linux": map[string]any{
+			"cgroupsPath": "/bench-" + name,
+			"namespaces": []map[string]string{
+				{"type": "pid"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}, {"type": "network"},
+			},
+		},
 	}
 	data, err := json.Marshal(config)
 	if err != nil {
