@@ -130,9 +130,12 @@ func (s *Sentry) Resize(args *control.ResizeArgs) error {
 // Debug implements control.Inspector.
 func (s *Sentry) Debug(args *control.DebugArgs) (string, error) {
 	switch args.Kind {
-	case control.DebugStacks:
-		buf := make([]byte, 4<<20)
-		return string(buf[:runtime.Stack(buf, true)]), nil
+	case control.DebugStraceOn:
+		s.straceOn()
+		return "", nil
+	case control.DebugStraceOff:
+		s.table.SetStrace(nil)
+		return "", nil
 	case control.DebugHostSyscalls:
 		return s.hostSyscalls()
 	}
@@ -141,16 +144,40 @@ func (s *Sentry) Debug(args *control.DebugArgs) (string, error) {
 		return "", err
 	}
 	switch args.Kind {
+	case control.DebugStacks:
+		return s.stacks(c), nil
 	case control.DebugMounts:
 		var b strings.Builder
 		for _, i := range c.ns.Mnt.Mounts.MountInfos(c.root) {
-			b.WriteString(i.String())
+			b.WriteString(i.String() + "\n")
 		}
 		return b.String(), nil
 	case control.DebugMaps:
 		return s.maps(c, args.PID)
 	}
 	return "", fmt.Errorf("%q cannot be shown", args.Kind)
+}
+
+// straceOn makes every system call write a line to --strace-log's file, or the log.
+func (s *Sentry) straceOn() { s.table.SetStrace(s.straceOut) }
+
+// maxStacks bounds the text of all goroutines.
+const maxStacks = 8 << 20
+
+// stacks shows every task of the container with what it does now, and then what the
+// Sentry's goroutines are at.
+func (s *Sentry) stacks(c *container) string {
+	var b strings.Builder
+	ns := c.kc.PIDNS()
+	for _, tg := range s.k.Groups(ns) {
+		for _, t := range tg.Tasks() {
+			fmt.Fprintf(&b, "task %d of process %d (%s): %c\n", t.TIDIn(ns), tg.PIDIn(ns), t.Comm(), t.State().Letter())
+		}
+	}
+	buf := make([]byte, maxStacks)
+	b.WriteByte('\n')
+	b.Write(buf[:runtime.Stack(buf, true)])
+	return b.String()
 }
 
 // hostSyscalls lists what the Sentry may ask of the host.

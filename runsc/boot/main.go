@@ -85,9 +85,17 @@ func start(cfg *sandbox.BootConfig) (*Sentry, error) {
 }
 
 func newSentry(cfg *sandbox.BootConfig, mf *memfile.File, n *hostfile.Notifier) *Sentry {
-	return &Sentry{
+	s := &Sentry{
 		cfg: cfg, mf: mf, notifier: n, table: syscalls.New(), done: make(chan int, 1), containers: map[string]*container{},
+		straceOut: os.Stderr,
 	}
+	if cfg.StraceFD >= 0 {
+		s.straceOut = os.NewFile(uintptr(cfg.StraceFD), "strace log")
+	}
+	if cfg.Flags.Strace {
+		s.straceOn()
+	}
+	return s
 }
 
 var errNoContainer = errors.New("container does not exist")

@@ -315,15 +315,24 @@ func (c *container) credsOf(p *specs.Process) (*auth.Creds, error) {
 	return creds, nil
 }
 
-// environment is process.env with HOME, as runc adds it.
+// environment is process.env with HOME, as runc adds it. Of a name that is there twice the
+// last value counts, at the place of the first.
 func environment(t *kernel.Task, p *specs.Process) []string {
-	env := slices.Clone(p.Env)
-	for _, e := range env {
-		if strings.HasPrefix(e, "HOME=") {
-			return env
+	var env []string
+	at := map[string]int{}
+	for _, e := range p.Env {
+		name, _, _ := strings.Cut(e, "=")
+		if i, ok := at[name]; ok {
+			env[i] = e
+			continue
 		}
+		at[name] = len(env)
+		env = append(env, e)
 	}
-	return append(env, "HOME="+homeOf(t, p.User.UID))
+	if _, ok := at["HOME"]; !ok {
+		env = append(env, "HOME="+homeOf(t, p.User.UID))
+	}
+	return env
 }
 
 // findProgram finds the file of a command by PATH, as execvp(3) does.

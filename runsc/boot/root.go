@@ -64,7 +64,13 @@ func (c *container) rootSuper(ctx *vfs.Context) (*vfs.Super, error) {
 
 // overlaid puts a layer in memory over lower.
 func (c *container) overlaid(ctx *vfs.Context, lower *vfs.Super) (*vfs.Super, error) {
-	upper, err := vfs.NewMountSuper(ctx, "tmpfs", &vfs.MountSpec{Source: "overlay", Data: "mode=755"})
+	attr, err := lower.Root().Inode().Attr(ctx, 0)
+	if err != nil {
+		return nil, fmt.Errorf("look at the root: %w", err)
+	}
+	// The merged root shows the upper one's owner and mode.
+	data := fmt.Sprintf("mode=%o,uid=%d,gid=%d", attr.Mode&0o7777, attr.UID, attr.GID)
+	upper, err := vfs.NewMountSuper(ctx, "tmpfs", &vfs.MountSpec{Source: "overlay", Data: data})
 	if err != nil {
 		return nil, fmt.Errorf("make the overlay's memory: %w", err)
 	}

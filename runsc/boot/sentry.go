@@ -2,6 +2,7 @@ package boot
 
 import (
 	"fmt"
+	"os"
 	"sync"
 
 	"lazaret/runsc/sandbox"
@@ -21,6 +22,8 @@ type Sentry struct {
 	proc     *proc.System
 	table    *syscalls.Table
 	done     chan int // exit code of the process, once
+
+	straceOut *os.File
 
 	mu         sync.Mutex
 	containers map[string]*container
