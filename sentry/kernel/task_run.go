@@ -86,6 +86,9 @@ func (t *Task) doSyscall() {
 		}
 	}
 	v, err := t.k.Syscalls.Dispatch(t, nr, args)
+	if m := t.mm.Load(); m != nil && m.TakeOOM() {
+		t.kernelKill(abi.SIGKILL)
+	}
 	t.setResult(v, err)
 	t.syscallLeave()
 }

@@ -70,12 +70,19 @@ func (m *MM) blockLocked(addr abi.Addr, n uint64, how mode) (block, error) {
 			l.mu.RUnlock()
 		}
 		k, err := m.prepareLocked(v, addr, n, how)
+		if err == abi.ENOMEM {
+			m.oom.Store(true)
+		}
 		if err != nil || k.host {
 			return k, err
 		}
 	}
 	return block{}, abi.EFAULT
 }
+
+// TakeOOM says, once, that a system call could not be given memory that the mappings
+// promise: where Linux faults such a page in, the OOM killer acts.
+func (m *MM) TakeOOM() bool { return m.oom.Load() && m.oom.Swap(false) }
 
 // readyLocked returns the contiguous memory file pages at addr. Preconditions: l.mu is held.
 func (m *MM) readyLocked(v *vma, l *leaf, addr abi.Addr, n uint64, how mode) (block, bool) {

@@ -44,6 +44,7 @@ type MM struct {
 	pt    pageTable
 	rss   rssCounters
 	idle  idleFaults
+	oom   atomic.Bool // see TakeOOM
 
 	mu     sync.RWMutex
 	vmas   []*vma // sorted
