@@ -390,8 +390,8 @@ func TestUpdate(t *testing.T) {
 	if err := cr.Update(&specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &limit}}); err != nil {
 		t.Fatal(err)
 	}
-	if st := cr.Cgroup.Stats(); cr.Cgroup.Mode != cgroup.None && st.MemoryLimit != uint64(limit) {
-		t.Errorf("memory limit on the host = %d, want %d", st.MemoryLimit, limit)
+	if st := cr.Cgroup.Stats(); cr.Cgroup.Mode != cgroup.None && st.MemoryLimit != uint64(limit+sentryAllowance(limit)) {
+		t.Errorf("memory limit on the host = %d, want %d", st.MemoryLimit, limit+sentryAllowance(limit))
 	}
 	c, err := w.store.Load("c1")
 	if err != nil {
