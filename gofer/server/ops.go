@@ -188,7 +188,7 @@ func (s *session) renameName(from *node, name string, to *node, newName string, 
 	if from.root != to.root {
 		return unix.EXDEV
 	}
-	if flags&^(unix.RENAME_NOREPLACE|unix.RENAME_EXCHANGE) != 0 {
+	if flags&^(unix.RENAME_NOREPLACE|unix.RENAME_EXCHANGE|unix.RENAME_WHITEOUT) != 0 {
 		return unix.EINVAL
 	}
 	fd, err := s.hold(from)

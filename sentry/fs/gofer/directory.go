@@ -244,7 +244,7 @@ func (d *directory) Remove(_ *vfs.Context, name string, child vfs.Inode) error {
 }
 
 // Rename implements vfs.Directory.
-func (d *directory) Rename(_ *vfs.Context, oldName string, child vfs.Inode, newDir vfs.Directory, newName string, victim vfs.Inode, flags uint32) error {
+func (d *directory) Rename(ctx *vfs.Context, oldName string, child vfs.Inode, newDir vfs.Directory, newName string, victim vfs.Inode, flags uint32) error {
 	nd, ok := newDir.(*directory)
 	if !ok {
 		return abi.EXDEV
@@ -263,6 +263,9 @@ func (d *directory) Rename(_ *vfs.Context, oldName string, child vfs.Inode, newD
 		return err
 	}
 	base(child).offer(nd, newName, nil)
+	if flags&abi.RENAME_WHITEOUT != 0 {
+		own(ctx, f, oldName)
+	}
 	if victim != nil {
 		if flags&abi.RENAME_EXCHANGE != 0 {
 			base(victim).offer(d, oldName, nil)
@@ -271,6 +274,18 @@ func (d *directory) Rename(_ *vfs.Context, oldName string, child vfs.Inode, newD
 		}
 	}
 	return nil
+}
+
+// own gives the whiteout that a rename left behind to the caller: the Gofer made it.
+func own(ctx *vfs.Context, dir *proto.File, name string) {
+	steps, err := dir.Walk([]string{name})
+	if err != nil {
+		return
+	}
+	_, _ = steps[0].File.SetAttr(proto.SetAttr{
+		Valid: proto.SetUID | proto.SetGID, UID: uint32(ctx.Creds.FSUID), GID: uint32(ctx.Creds.FSGID),
+	})
+	steps[0].File.Close()
 }
 
 // Revalidate implements vfs.Revalidator: in a tree that others change, a cached name

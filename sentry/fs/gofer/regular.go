@@ -115,6 +115,24 @@ func (r *regular) Attr(ctx *vfs.Context, flags int) (vfs.Attr, error) {
 	return r.inode.Attr(ctx, flags)
 }
 
+// SetAttr implements vfs.Inode. A size is set through the descriptor when there is one: it
+// reaches files without a name too.
+func (r *regular) SetAttr(ctx *vfs.Context, set *vfs.SetAttr) error {
+	if set.Valid&vfs.SetSize != 0 && set.Valid&^(vfs.SetSize|vfs.SetMtime|vfs.SetCtime) == 0 {
+		r.fdMu.Lock()
+		if r.rw >= 0 {
+			defer r.fdMu.Unlock()
+			if err := unix.Ftruncate(r.rw, int64(set.Size)); err != nil {
+				return errno(err)
+			}
+			r.refresh()
+			return nil
+		}
+		r.fdMu.Unlock()
+	}
+	return r.inode.SetAttr(ctx, set)
+}
+
 // ReleaseInode implements vfs.Releaser.
 func (r *regular) ReleaseInode() {
 	r.fs.fds.forget(r)

@@ -53,6 +53,7 @@ type twin struct {
 	overlay   bool // has begun
 	// hasOverlay: there will be one, to which whiteouts mean something
 	hasOverlay bool
+	gofer      bool // ours are a Gofer's files
 }
 
 func hostProtection(name string) int32 {
@@ -66,6 +67,25 @@ func hostProtection(name string) int32 {
 
 const fsCaps = 1<<abi.CAP_CHOWN | 1<<abi.CAP_DAC_OVERRIDE | 1<<abi.CAP_DAC_READ_SEARCH | 1<<abi.CAP_FOWNER |
 	1<<abi.CAP_FSETID | 1<<abi.CAP_LINUX_IMMUTABLE | 1<<abi.CAP_MAC_OVERRIDE | 1<<abi.CAP_MKNOD
+
+// protect makes our limits of links and such those of the host.
+func protect() {
+	vfs.Protected.Symlinks.Store(hostProtection("symlinks"))
+	vfs.Protected.Hardlinks.Store(hostProtection("hardlinks"))
+	vfs.Protected.Regular.Store(hostProtection("regular"))
+	vfs.Protected.FIFOs.Store(hostProtection("fifos"))
+}
+
+func newTwin(t *testing.T, w *world, r *rand.Rand) *twin {
+	tw := &twin{t: t, w: w, ctx: w.ctx, r: r}
+	user := w.as(1000)
+	user.Creds.Effective = allCaps &^ fsCaps
+	tw.ctxs = [2]*vfs.Context{w.ctx, user}
+	for i := range tw.fds {
+		tw.fds[i] = -1
+	}
+	return tw
+}
 
 // differ takes steps steps; after so many as overlayAt says, if not 0, an overlay begins.
 func differ(t *testing.T, seed int64, steps, overlayAt int) {
@@ -91,10 +111,7 @@ func differ(t *testing.T, seed int64, steps, overlayAt int) {
 	}
 	os.Chdir(host)
 	w := newWorld(t)
-	vfs.Protected.Symlinks.Store(hostProtection("symlinks"))
-	vfs.Protected.Hardlinks.Store(hostProtection("hardlinks"))
-	vfs.Protected.Regular.Store(hostProtection("regular"))
-	vfs.Protected.FIFOs.Store(hostProtection("fifos"))
+	protect()
 	w.ctx.FS.SetUmask(0)
 	for _, d := range []string{"/0", "/0/1", "/0/1/2", "/0/1/2/3"} {
 		w.mkdir(t, d)
@@ -103,14 +120,8 @@ func differ(t *testing.T, seed int64, steps, overlayAt int) {
 	if err := vfs.Chdir(w.ctx, "/0/1/2/3"); err != nil {
 		t.Fatal(err)
 	}
-	tw := &twin{t: t, w: w, ctx: w.ctx, r: rand.New(rand.NewSource(seed))}
+	tw := newTwin(t, w, rand.New(rand.NewSource(seed)))
 	tw.hasOverlay = overlayAt > 0
-	user := w.as(1000)
-	user.Creds.Effective = allCaps &^ fsCaps
-	tw.ctxs = [2]*vfs.Context{w.ctx, user}
-	for i := range tw.fds {
-		tw.fds[i] = -1
-	}
 	defer tw.close()
 	for i := 0; i < steps && !t.Failed(); i++ {
 		if i > 0 && i == overlayAt {
