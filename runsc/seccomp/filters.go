@@ -2,6 +2,8 @@ package seccomp
 
 import "strings"
 
+//go:generate env CGO_ENABLED=1 go run lazaret/tools/seccompgen -dir .
+
 // compiled are the filters of this architecture as arrays of struct sock_filter.
 var compiled = map[string][]byte{
 	SentryPtrace: sentryPtraceBPF,

@@ -7,3 +7,5 @@
 // compares their sizes and offsets with the C compiler's. The package imports nothing
 // of this project.
 package abi
+
+//go:generate go run lazaret/tools/genabi .

@@ -8,8 +8,11 @@ import (
 )
 
 func main() {
-	out := filepath.Join("sentry", "loader", "vdso", "vdso_amd64.so")
-	if err := build(filepath.Join("tools", "vdsogen", "src"), out); err != nil {
+	src, out := filepath.Join("tools", "vdsogen", "src"), filepath.Join("sentry", "loader", "vdso", "vdso_amd64.so")
+	if len(os.Args) == 3 {
+		src, out = os.Args[1], os.Args[2]
+	}
+	if err := build(src, out); err != nil {
 		fmt.Fprintf(os.Stderr, "vdsogen: %v\n", err)
 		os.Exit(1)
 	}
@@ -26,5 +29,5 @@ func build(dir, out string) error {
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("gcc: %w: %s", err, msg)
 	}
-	return nil
+	return os.Chmod(out, 0o644)
 }
