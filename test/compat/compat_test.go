@@ -100,12 +100,15 @@ func programs(t *testing.T) []program {
 // build makes a static binary of p in a directory that all can read, and returns its path.
 func (p program) build(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	// TempDir makes two levels, both for the owner only; programs that drop root exec themselves.
-	for _, d := range []string{dir, filepath.Dir(dir)} {
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
+	// Not below /tmp, where `runsc do` has a directory of its own; and open to all, since
+	// programs that drop root exec themselves.
+	dir, err := os.MkdirTemp("/var/tmp", "compat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
 	}
 	bin := filepath.Join(dir, p.name)
 	cmd := exec.Command("go", "build", "-trimpath", "-o", bin, "./"+p.source)
