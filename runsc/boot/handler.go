@@ -136,10 +136,10 @@ func (c *container) watch(p *process, pid int32) {
 	}
 	p.code = control.ExitStatus(uint32(status))
 	c.terminals.remove(p.task)
+	close(p.done)
 	if p.task == c.init {
 		c.ended(p.code)
 	}
-	close(p.done)
 }
 
 // ended is called when init has ended: its pid namespace is dead with it. The first

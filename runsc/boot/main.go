@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	"lazaret/platform/ptrace"
 	"lazaret/runsc/control"
@@ -21,6 +22,9 @@ const memfileSize = 1 << 46
 
 // maxThreads bounds the host threads: every application thread has one.
 const maxThreads = 100_000
+
+// flushLimit bounds how long answers keep an ended sandbox.
+const flushLimit = time.Second
 
 // Main is the whole life of the re-executed Sentry. It does not return.
 func Main() {
@@ -47,7 +51,9 @@ func Main() {
 			s.exit(1)
 		}
 	}()
-	os.Exit(<-s.done)
+	code := <-s.done
+	srv.Flush(flushLimit)
+	os.Exit(code)
 }
 
 // start brings the kernel up, confined, with the first container ready to be created.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -72,8 +73,9 @@ type Server struct {
 
 	slots chan struct{} // one for each connection in progress
 
-	mu     sync.Mutex
-	closed bool
+	mu         sync.Mutex
+	closed     bool
+	unanswered int // requests that were read and have no answer yet
 }
 
 // NewServer returns a server on the listening unix socket fd, which must be in blocking
@@ -116,6 +118,25 @@ func (s *Server) Stop() {
 	s.closed = true
 }
 
+// Flush waits until every request that was read has its answer, for limit at most: the
+// process is about to end, and who waits for that shall hear it from us.
+func (s *Server) Flush(limit time.Duration) {
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		s.mu.Lock()
+		n := s.unanswered
+		s.mu.Unlock()
+		if n == 0 {
+			return
+		}
+	}
+}
+
+func (s *Server) count(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unanswered += n
+}
+
 func (s *Server) stopped() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,6 +160,7 @@ func (s *Server) serveConn(fd int) {
 		defer cancel()
 		waitHangup(fd)
 	}()
+	s.count(1)
 	resp := s.dispatch(ctx, body, fds)
 	out, err := json.Marshal(resp)
 	if err != nil || len(out) > maxResponse {
@@ -146,6 +168,7 @@ func (s *Server) serveConn(fd int) {
 	}
 	// An error means that the caller has gone: nobody is left to tell.
 	_ = sendFrame(fd, out, nil)
+	s.count(-1)
 	<-gone
 }
 
