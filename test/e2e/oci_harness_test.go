@@ -237,9 +237,7 @@ func leftovers(r *runtimeUnderTest, id string) []string {
 			}
 		}
 	}
-	groups, _ := filepath.Glob("/sys/fs/cgroup/*/" + id)
-	more, _ := filepath.Glob("/sys/fs/cgroup/" + id)
-	for _, g := range append(groups, more...) {
+	for _, g := range cgroupsOf(id) {
 		left = append(left, "cgroup "+g)
 	}
 	mounts, _ := os.ReadFile("/proc/self/mountinfo")
@@ -255,6 +253,32 @@ func leftovers(r *runtimeUnderTest, id string) []string {
 		}
 	}
 	return left
+}
+
+// cgroupsOf finds the control groups that are named after a container.
+func cgroupsOf(id string) []string {
+	var found []string
+	_ = filepath.WalkDir("/sys/fs/cgroup", func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == id {
+			found = append(found, path)
+		}
+		return nil
+	})
+	return found
+}
+
+// cgroupFile reads a file of the container's groups: by its name in v1 or in v2.
+func cgroupFile(t *testing.T, id, v1, v2 string) string {
+	t.Helper()
+	for _, dir := range cgroupsOf(id) {
+		for _, name := range []string{v1, v2} {
+			if data, err := os.ReadFile(filepath.Join(dir, name)); err == nil {
+				return strings.TrimSpace(string(data))
+			}
+		}
+	}
+	t.Errorf("no control group of %s has %s or %s", id, v1, v2)
+	return ""
 }
 
 // procState is a process's state letter, "" when it is gone.
