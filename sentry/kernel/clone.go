@@ -364,7 +364,8 @@ func (t *Task) publishLocked(c *Task, pid *PID, a *CloneArgs, thread bool) error
 	// Under sigMu, so that a TSYNC of another thread and this copy see each other.
 	c.seccomp.Store(t.seccomp.Load())
 	c.seccompMode.Store(t.seccompMode.Load())
-	c.pid, pid.task = pid, c
+	pid.task = c
+	c.pid.Store(pid)
 	for _, ns := range pid.spaces {
 		ns.tasks++
 	}
@@ -387,7 +388,7 @@ func (t *Task) publishLocked(c *Task, pid *PID, a *CloneArgs, thread bool) error
 
 func (t *Task) publishGroupLocked(c *Task, pid *PID, a *CloneArgs) {
 	n := c.tg
-	pid.group = n
+	pid.group, n.pid = n, pid
 	parent := t.tg
 	n.parentTask = t
 	if a.Flags&abi.CLONE_PARENT != 0 {

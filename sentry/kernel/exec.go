@@ -193,8 +193,9 @@ func (t *Task) takeLeadership() {
 	if l == t {
 		return
 	}
-	own, lead := t.pid, l.pid
-	t.pid, l.pid = lead, own
+	own, lead := t.pid.Load(), l.pid.Load()
+	t.pid.Store(lead)
+	l.pid.Store(own)
 	lead.task, own.task = t, l
 	t.exitSignal, l.exitSignal = l.exitSignal, -1
 	t.startNS, t.startBoot = l.startNS, l.startBoot

@@ -148,9 +148,7 @@ func (t *Task) exitNotify(last bool) TTY {
 	if tg.execing != nil {
 		tg.execQ.Notify(wait.In)
 	}
-	if t.pid != nil {
-		t.pid.pollQ.Notify(wait.In)
-	}
+	t.pid.Load().pollQ.Notify(wait.In)
 	if last {
 		tg.exitQ.Notify(wait.In)
 	}
@@ -240,14 +238,14 @@ func (tg *ThreadGroup) liveTaskLocked() *Task {
 // reaperLocked returns who inherits child of the dying tg: the nearest subreaper above
 // within the namespace, or its init. nil: nobody, for processes that came from outside.
 func (tg *ThreadGroup) reaperLocked(child *ThreadGroup) *ThreadGroup {
-	ns := child.leader.pid.ns()
-	init := tg.leader.pid.ns().init
+	ns := child.pid.ns()
+	init := tg.pid.ns().init
 	if init == tg {
 		init = nil
 	}
 	if tg.hasReaper {
 		for p := tg.parent; p != nil && p != init; p = p.parent {
-			if p.reaper && !p.dead && p.leader.pid.ns() == tg.leader.pid.ns() {
+			if p.reaper && !p.dead && p.pid.ns() == tg.pid.ns() {
 				return p
 			}
 		}
@@ -277,7 +275,7 @@ func (tg *ThreadGroup) notifyParentLocked() (reap bool) {
 
 func (t *Task) notifyExitTo(p *ThreadGroup, sig, status int32) (reap bool) {
 	info := exitInfo(sig, status)
-	info.SetPID(t.pid.in(p.leader.pid.ns()))
+	info.SetPID(t.pid.Load().in(p.pid.ns()))
 	info.SetUID(p.leader.UserNS().UID(t.Creds().RUID))
 	u, s := t.tg.usage.totals(t.tg)
 	info.SetUtime(u / nsPerTick)
@@ -363,7 +361,7 @@ func (t *Task) releaseLocked() {
 }
 
 func (t *Task) detachPIDLocked() {
-	p := t.pid
+	p := t.pid.Load()
 	for _, ns := range p.spaces {
 		if ns.tasks--; ns.tasks <= 1 {
 			ns.emptyQ.Notify(wait.In)
@@ -378,7 +376,7 @@ func (tg *ThreadGroup) releaseGroupLocked() {
 	tg.sigMu.Lock()
 	tg.shared.flush(^abi.SigSet(0))
 	tg.sigMu.Unlock()
-	p := tg.leader.pid
+	p := tg.pid
 	if p.group == tg {
 		p.group = nil
 	}
@@ -394,7 +392,7 @@ func (tg *ThreadGroup) releaseGroupLocked() {
 func (k *Kernel) killNamespace(t *Task) {
 	tg := t.tg
 	k.tasksMu.Lock()
-	ns := t.pid.ns()
+	ns := t.pid.Load().ns()
 	if ns.init != tg {
 		k.tasksMu.Unlock()
 		return

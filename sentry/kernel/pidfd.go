@@ -82,7 +82,7 @@ func (t *Task) PidFDOpen(pid int32, nonblock, thread bool) (*vfs.File, error) {
 		return nil, abi.EINVAL
 	}
 	t.k.tasksMu.RLock()
-	p := t.pid.ns().byNumber[pid]
+	p := t.pid.Load().ns().byNumber[pid]
 	var err error
 	switch {
 	case p == nil || p.task == nil:
@@ -109,7 +109,7 @@ func (t *Task) PidFDSendSignal(p *PidFD, sig int, info *abi.Siginfo) error {
 	t.k.tasksMu.RLock()
 	defer t.k.tasksMu.RUnlock()
 	o := p.pid.task
-	if o == nil || p.pid.in(t.pid.ns()) == 0 {
+	if o == nil || p.pid.in(t.pid.Load().ns()) == 0 {
 		if o == nil {
 			return abi.ESRCH
 		}

@@ -62,9 +62,9 @@ func (t *Task) tracerNS() *PIDNamespace {
 	t.k.tasksMu.RLock()
 	defer t.k.tasksMu.RUnlock()
 	if t.tracer != nil {
-		return t.tracer.pid.ns()
+		return t.tracer.pid.Load().ns()
 	}
-	return t.pid.ns()
+	return t.pid.Load().ns()
 }
 
 // linkTracerLocked makes tr trace t. tasksMu is held.

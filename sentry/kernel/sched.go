@@ -176,7 +176,7 @@ func (t *Task) PriorityTargets(which, who int32) ([]*Task, error) {
 		defer k.tasksMu.RUnlock()
 		pg := t.tg.pgrp
 		if who != 0 {
-			p := t.pid.ns().byNumber[who]
+			p := t.pid.Load().ns().byNumber[who]
 			if p == nil || p.pgrp == nil {
 				return nil, abi.ESRCH
 			}
@@ -198,7 +198,7 @@ func (t *Task) PriorityTargets(which, who int32) ([]*Task, error) {
 		k.tasksMu.RLock()
 		defer k.tasksMu.RUnlock()
 		var out []*Task
-		for _, p := range t.pid.ns().byNumber {
+		for _, p := range t.pid.Load().ns().byNumber {
 			if p.task != nil && p.task.Creds().RUID == uid {
 				out = append(out, p.task)
 			}

@@ -66,7 +66,7 @@ func (t *Task) AddSeccompFilter(p SeccompProgram, tsync bool) (tid int32, err er
 	defer t.tg.sigMu.Unlock()
 	for _, o := range t.tg.tasks {
 		if o != t && !o.exiting.Load() && !o.canSync(t) {
-			return o.pid.in(t.pid.ns()), nil
+			return o.pid.Load().in(t.pid.Load().ns()), nil
 		}
 	}
 	if err := t.addFilter(p); err != nil {

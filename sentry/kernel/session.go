@@ -57,9 +57,9 @@ func newGroupLocked(p *PID, s *Session) *ProcessGroup {
 
 // newSessionLocked makes tg the leader of a new session and process group.
 func (tg *ThreadGroup) newSessionLocked() {
-	s := &Session{pid: tg.leader.pid, leader: tg}
-	tg.leader.pid.session = s
-	tg.joinGroupLocked(newGroupLocked(tg.leader.pid, s))
+	s := &Session{pid: tg.pid, leader: tg}
+	tg.pid.session = s
+	tg.joinGroupLocked(newGroupLocked(tg.pid, s))
 }
 
 // Setsid is setsid(2).
@@ -67,7 +67,7 @@ func (t *Task) Setsid() (int32, error) {
 	k := t.k
 	k.tasksMu.Lock()
 	defer k.tasksMu.Unlock()
-	p := t.tg.leader.pid
+	p := t.tg.pid
 	if p.session != nil || p.pgrp != nil {
 		return 0, abi.EPERM
 	}
@@ -83,7 +83,7 @@ func (t *Task) Setpgid(pid, pgid int32) error {
 	k := t.k
 	k.tasksMu.Lock()
 	defer k.tasksMu.Unlock()
-	ns := t.pid.ns()
+	ns := t.pid.Load().ns()
 	tg := t.tg
 	if pid != 0 {
 		if tg = ns.findGroupLocked(pid); tg == nil {
@@ -100,11 +100,11 @@ func (t *Task) Setpgid(pid, pgid int32) error {
 			return abi.EACCES
 		}
 	}
-	if tg.leader.pid.session != nil {
+	if tg.pid.session != nil {
 		return abi.EPERM
 	}
-	if pgid == 0 || pgid == tg.leader.pid.in(ns) {
-		if pg := tg.leader.pid.pgrp; pg != nil {
+	if pgid == 0 || pgid == tg.pid.in(ns) {
+		if pg := tg.pid.pgrp; pg != nil {
 			if pg.session != t.tg.pgrp.session {
 				return abi.EPERM
 			}
@@ -113,7 +113,7 @@ func (t *Task) Setpgid(pid, pgid int32) error {
 			}
 			return nil
 		}
-		tg.joinGroupLocked(newGroupLocked(tg.leader.pid, tg.pgrp.session))
+		tg.joinGroupLocked(newGroupLocked(tg.pid, tg.pgrp.session))
 		return nil
 	}
 	p := ns.byNumber[pgid]
@@ -134,7 +134,7 @@ func (t *Task) Getpgid(pid int32) (int32, error) {
 	if tg == nil || tg.pgrp == nil {
 		return 0, abi.ESRCH
 	}
-	return tg.pgrp.pid.in(t.pid.ns()), nil
+	return tg.pgrp.pid.in(t.pid.Load().ns()), nil
 }
 
 // Getsid is getsid(2); pid 0 is the caller.
@@ -145,14 +145,14 @@ func (t *Task) Getsid(pid int32) (int32, error) {
 	if tg == nil || tg.pgrp == nil {
 		return 0, abi.ESRCH
 	}
-	return tg.pgrp.session.pid.in(t.pid.ns()), nil
+	return tg.pgrp.session.pid.in(t.pid.Load().ns()), nil
 }
 
 func (t *Task) lookupLocked(pid int32) *ThreadGroup {
 	if pid == 0 {
 		return t.tg
 	}
-	if o := t.pid.ns().findTaskLocked(pid); o != nil {
+	if o := t.pid.Load().ns().findTaskLocked(pid); o != nil {
 		return o.tg
 	}
 	return nil
@@ -182,7 +182,7 @@ func (pg *ProcessGroup) orphanedLocked(except *ThreadGroup) bool {
 	return true
 }
 
-func isInit(tg *ThreadGroup) bool { return tg.leader.pid.own() == 1 && len(tg.leader.pid.numbers) == 1 }
+func isInit(tg *ThreadGroup) bool { return tg.pid.own() == 1 && len(tg.pid.numbers) == 1 }
 
 func (pg *ProcessGroup) hasStoppedLocked() bool {
 	for _, m := range pg.members {

@@ -25,11 +25,11 @@ func (t *Task) mayKillLocked(o *Task, sig int) error {
 
 // userInfoFor fills in who sends, as the receiver sees it.
 func (t *Task) userInfoFor(o *Task, info abi.Siginfo) (abi.Siginfo, bool) {
-	ns := o.pid.ns()
-	info.SetPID(t.tg.leader.pid.in(ns))
+	ns := o.pid.Load().ns()
+	info.SetPID(t.tg.pid.in(ns))
 	info.SetUID(o.UserNS().UID(auth.KUID(t.Creds().RUID)))
 	// A sender that the receiver's namespace cannot see is above it: init obeys.
-	return info, t.pid.in(ns) == 0
+	return info, t.pid.Load().in(ns) == 0
 }
 
 func (t *Task) killOneLocked(o *Task, sig int, info *abi.Siginfo, to target) error {
@@ -43,7 +43,7 @@ func (t *Task) killOneLocked(o *Task, sig int, info *abi.Siginfo, to target) err
 	if info.Code == abi.SI_USER || info.Code == abi.SI_TKILL {
 		i, force = t.userInfoFor(o, i)
 	} else {
-		force = t.pid.in(o.pid.ns()) == 0
+		force = t.pid.Load().in(o.pid.Load().ns()) == 0
 	}
 	return o.SendSignal(&i, to, force)
 }
@@ -58,7 +58,7 @@ func (t *Task) Kill(pid int32, sig int) error {
 	info := abi.Siginfo{Signo: int32(sig), Code: abi.SI_USER}
 	t.k.tasksMu.RLock()
 	defer t.k.tasksMu.RUnlock()
-	ns := t.pid.ns()
+	ns := t.pid.Load().ns()
 	switch {
 	case pid > 0:
 		return t.killGroupLocked(ns.findGroupLocked(pid), sig, &info)
@@ -138,9 +138,9 @@ func (t *Task) queueThread(tgid, tid int32, sig int, info *abi.Siginfo, own bool
 	}
 	t.k.tasksMu.RLock()
 	defer t.k.tasksMu.RUnlock()
-	ns := t.pid.ns()
+	ns := t.pid.Load().ns()
 	o := ns.findTaskLocked(tid)
-	if o == nil || tgid != 0 && o.tg.leader.pid.in(ns) != tgid {
+	if o == nil || tgid != 0 && o.tg.pid.in(ns) != tgid {
 		return abi.ESRCH
 	}
 	if !own && forgedInfo(info) && o.tg != t.tg {
@@ -162,7 +162,7 @@ func (t *Task) SigQueueInfo(pid int32, sig int, info *abi.Siginfo) error {
 	i.Signo = int32(sig)
 	t.k.tasksMu.RLock()
 	defer t.k.tasksMu.RUnlock()
-	tg := t.pid.ns().findGroupLocked(pid)
+	tg := t.pid.Load().ns().findGroupLocked(pid)
 	if tg == nil {
 		return abi.ESRCH
 	}

@@ -180,7 +180,7 @@ func (tg *ThreadGroup) notifyParentStopLocked(t *Task, code int32) {
 
 func (t *Task) notifyStopTo(p *ThreadGroup, code int32, cause *Task) {
 	info := abi.Siginfo{Signo: abi.SIGCHLD, Code: code}
-	info.SetPID(t.pid.in(p.leader.pid.ns()))
+	info.SetPID(t.pid.Load().in(p.pid.ns()))
 	info.SetUID(p.leader.UserNS().UID(t.Creds().RUID))
 	u, s := t.tg.usage.totals(t.tg)
 	info.SetUtime(u / nsPerTick)

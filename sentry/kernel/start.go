@@ -89,7 +89,8 @@ func (t *Task) joinTree(a *ProcessArgs) error {
 	for _, s := range p.spaces {
 		s.tasks++
 	}
-	t.pid, p.task, p.group = p, t, tg
+	t.pid.Store(p)
+	tg.pid, p.task, p.group = p, t, tg
 	t.ctx.PID = p.numbers[0]
 	if ns.init == nil {
 		ns.init, tg.unkillable = tg, true
@@ -114,6 +115,11 @@ func (t *Task) SetImage(img *Image) {
 		old := t.creds.Swap(img.Creds)
 		t.container.user(old.RUID).tasks.Add(-1)
 		t.container.user(img.Creds.RUID).tasks.Add(1)
+	}
+	// What came before was no program: its identity says nothing about this one's.
+	t.tg.dumpable.Store(DumpUser)
+	if img.Secure || !img.Readable {
+		t.tg.dumpable.Store(DumpDisable)
 	}
 	img.MM.SetLimits(t.tg.MemoryLimits())
 	t.SetComm(baseName(img.Name))

@@ -63,8 +63,8 @@ type Task struct {
 	state      atomic.Int32 // TaskState for /proc
 
 	// Guarded by Kernel.tasksMu.
-	pid                      *PID
-	exitSignal               int32 // to the parent; -1 for threads that are not leaders
+	pid                      atomic.Pointer[PID] // read without the lock too
+	exitSignal               int32               // to the parent; -1 for threads that are not leaders
 	zombie                   bool
 	released                 bool
 	parentExecID, selfExecID uint64
@@ -162,20 +162,13 @@ func (t *Task) Ctx() *vfs.Context {
 }
 
 // TID returns the thread id as the task itself sees it.
-func (t *Task) TID() int32 { return t.pidObj().own() }
+func (t *Task) TID() int32 { return t.pid.Load().own() }
 
 // TIDIn returns the thread id in ns, 0 if it is not visible there.
-func (t *Task) TIDIn(ns *PIDNamespace) int32 { return t.pidObj().in(ns) }
-
-// pidObj returns the PID, which only exec in a thread changes.
-func (t *Task) pidObj() *PID {
-	t.k.tasksMu.RLock()
-	defer t.k.tasksMu.RUnlock()
-	return t.pid
-}
+func (t *Task) TIDIn(ns *PIDNamespace) int32 { return t.pid.Load().in(ns) }
 
 // PIDNS returns the pid namespace that the task is in.
-func (t *Task) PIDNS() *PIDNamespace { return t.pidObj().ns() }
+func (t *Task) PIDNS() *PIDNamespace { return t.pid.Load().ns() }
 
 // Comm returns the command name (at most 15 bytes).
 func (t *Task) Comm() string { return *t.comm.Load() }

@@ -13,6 +13,7 @@ import (
 type ThreadGroup struct {
 	k         *Kernel
 	container *Container
+	pid       *PID // the leader's, whoever that is; set before others see the group
 
 	// credGuard serializes exec with ptrace attach and seccomp TSYNC (cred_guard_mutex).
 	credGuard sync.Mutex
@@ -84,10 +85,10 @@ func (tg *ThreadGroup) Kernel() *Kernel       { return tg.k }
 func (tg *ThreadGroup) Container() *Container { return tg.container }
 
 // PID returns the process id in its own namespace.
-func (tg *ThreadGroup) PID() int32 { return tg.Leader().TID() }
+func (tg *ThreadGroup) PID() int32 { return tg.pid.own() }
 
 // PIDIn returns the process id in ns, 0 if it is not visible there.
-func (tg *ThreadGroup) PIDIn(ns *PIDNamespace) int32 { return tg.Leader().TIDIn(ns) }
+func (tg *ThreadGroup) PIDIn(ns *PIDNamespace) int32 { return tg.pid.in(ns) }
 
 // ParentIn returns the parent's process id in ns, 0 if it has none there.
 func (tg *ThreadGroup) ParentIn(ns *PIDNamespace) int32 {
@@ -96,7 +97,7 @@ func (tg *ThreadGroup) ParentIn(ns *PIDNamespace) int32 {
 	if tg.parent == nil {
 		return 0
 	}
-	return tg.parent.leader.pid.in(ns)
+	return tg.parent.pid.in(ns)
 }
 
 // Parent returns the parent process, nil if it is outside the sandbox.

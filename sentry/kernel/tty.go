@@ -142,7 +142,7 @@ func (t *Task) ForegroundPGID(tty TTY) (int32, error) {
 	if c.foreground == nil {
 		return 0, nil
 	}
-	return c.foreground.pid.in(t.pid.ns()), nil
+	return c.foreground.pid.in(t.pid.Load().ns()), nil
 }
 
 // SetForegroundPGID is TIOCSPGRP. The terminal has asked CheckBackground(SIGTTOU) before.
@@ -157,7 +157,7 @@ func (t *Task) SetForegroundPGID(tty TTY, pgid int32) error {
 	if pgid < 0 {
 		return abi.EINVAL
 	}
-	p := t.pid.ns().byNumber[pgid]
+	p := t.pid.Load().ns().byNumber[pgid]
 	if p == nil || p.pgrp == nil {
 		return abi.ESRCH
 	}
@@ -177,7 +177,7 @@ func (t *Task) SessionID(tty TTY) (int32, error) {
 	if c == nil || t.tg.pgrp.session != c.session {
 		return 0, abi.ENOTTY
 	}
-	return c.session.pid.in(t.pid.ns()), nil
+	return c.session.pid.in(t.pid.Load().ns()), nil
 }
 
 // CheckBackground is what a terminal asks before a read (SIGTTIN) or a write or change

@@ -100,7 +100,7 @@ type matcher struct {
 }
 
 func (m *matcher) resolveLocked() bool {
-	ns := m.t.pid.ns()
+	ns := m.t.pid.Load().ns()
 	switch m.a.Which {
 	case abi.P_ALL:
 		return true
@@ -123,7 +123,7 @@ func (m *matcher) resolveLocked() bool {
 func (m *matcher) matches(c *Task, traced bool) bool {
 	switch m.a.Which {
 	case abi.P_PID:
-		if c.pid != m.pid {
+		if c.pid.Load() != m.pid {
 			return false
 		}
 	case abi.P_PIDFD:
@@ -161,7 +161,7 @@ func (t *Task) waitConsiderLocked(c *Task, a *WaitArgs, res *WaitResult, traced 
 }
 
 func (t *Task) fillResultLocked(c *Task, res *WaitResult) {
-	res.PID = c.pid.in(t.pid.ns())
+	res.PID = c.pid.Load().in(t.pid.Load().ns())
 	res.UID = t.UserNS().UID(c.Creds().RUID)
 	res.Usage = c.tg.usage.both(c.tg)
 }
