@@ -81,8 +81,12 @@ func (f *File) Allocate(acct *Account, n uint64, opts AllocOpts) (int64, error) 
 // growMetaLocked makes the metadata of n pages from first on exist.
 func (f *File) growMetaLocked(first, n uint64) {
 	for c := first / chunkPages; c <= (first+n-1)/chunkPages; c++ {
-		if f.meta[c].Load() == nil {
-			f.meta[c].Store(new(metaChunk))
+		d := &f.meta[c/dirChunks]
+		if d.Load() == nil {
+			d.Store(new(metaDir))
+		}
+		if chunk := &d.Load()[c%dirChunks]; chunk.Load() == nil {
+			chunk.Store(new(metaChunk))
 		}
 	}
 }

@@ -16,6 +16,7 @@ const (
 	pageShift = abi.PageShift
 
 	chunkPages = 1 << 14 // pages that one metaChunk describes: 64 MiB
+	dirChunks  = 1 << 10 // chunks in one metaDir: 64 GiB
 	minSize    = 1 << 30
 	maxSize    = 1 << 46
 )
@@ -27,7 +28,9 @@ type File struct {
 	total uint64 // bytes of memory that the host has
 	mem   []byte // the Sentry's mapping of the whole file
 
-	meta []atomic.Pointer[metaChunk] // by page number / chunkPages
+	// By page number: two levels, so that the table of a large file, which the garbage
+	// collector has to read, is as small as what is used of the file.
+	meta []atomic.Pointer[metaDir]
 
 	inUse atomic.Uint64 // pages with references
 
@@ -46,7 +49,10 @@ type pageMeta struct {
 	owner uint32
 }
 
-type metaChunk [chunkPages]pageMeta
+type (
+	metaChunk [chunkPages]pageMeta
+	metaDir   [dirChunks]atomic.Pointer[metaChunk]
+)
 
 // owner is an account with pages in the file.
 type owner struct {
@@ -100,7 +106,7 @@ func newFile(fd int, size uint64) (*File, error) {
 	}
 	f := &File{
 		fd: fd, size: size, total: total, mem: mem,
-		meta:  make([]atomic.Pointer[metaChunk], size>>pageShift/chunkPages),
+		meta:  make([]atomic.Pointer[metaDir], (size>>pageShift/chunkPages+dirChunks-1)/dirChunks),
 		slots: make(map[*Account]uint32),
 	}
 	f.clean.init()
@@ -133,7 +139,8 @@ func (f *File) Bytes(off int64, n uint64) []byte {
 
 // page returns what is known about page number n, which has been allocated once.
 func (f *File) page(n uint64) *pageMeta {
-	return &f.meta[n/chunkPages].Load()[n%chunkPages]
+	c := n / chunkPages
+	return &f.meta[c/dirChunks].Load()[c%dirChunks].Load()[n%chunkPages]
 }
 
 // Refs returns the reference count of the page at off.
