@@ -6,9 +6,6 @@ import (
 	"lazaret/syscalls/abi"
 )
 
-// watched reports whether the Gofer reports changes in d, or nobody else can make any.
-func (d *directory) watched() bool { return d.trusted || d.listing != nil }
-
 // HostEvents implements proto.EventSink: others changed something in a shared tree.
 func (c *Client) HostEvents(events []proto.Event) {
 	c.mu.Lock()
@@ -33,64 +30,80 @@ func (fs *fileSystem) hostEvent(e *proto.Event) {
 	if !ok {
 		return
 	}
-	const content = abi.IN_MODIFY | abi.IN_ATTRIB | abi.IN_ACCESS | abi.IN_OPEN | abi.IN_CLOSE_WRITE | abi.IN_CLOSE_NOWRITE
 	if e.Name != "" {
-		if e.Mask&^content != 0 {
-			d.markStale(e.Name)
-		}
-		fs.distrustChild(d, e.Name)
+		d.hostChanged(e.Name, e.Mask)
 	}
-	if e.Mask&(abi.IN_CREATE|abi.IN_DELETE|abi.IN_MOVED_FROM|abi.IN_MOVED_TO|abi.IN_DELETE_SELF|abi.IN_MOVE_SELF) != 0 {
+	switch {
+	case e.Mask&(abi.IN_DELETE_SELF|abi.IN_MOVE_SELF) != 0:
 		d.changed()
-	} else if e.Name == "" {
+		d.mu.Lock()
+		d.reported = false
+		d.mu.Unlock()
+	case e.Mask&renames != 0:
+		d.changed()
+	case e.Name == "":
 		d.distrust()
 	}
 	vfs.NotifyHost(d, e.Mask, e.Cookie, e.Name)
 }
 
-// maxStale bounds the names a directory remembers as changed; above it all are.
-const maxStale = 1024
+const renames = abi.IN_CREATE | abi.IN_DELETE | abi.IN_MOVED_FROM | abi.IN_MOVED_TO
 
-func (d *directory) markStale(name string) {
+// hostChanged notes an event on name: it is another file now, or the file changed.
+func (d *directory) hostChanged(name string, mask uint32) {
+	d.mu.Lock()
+	k, ok := d.children[name]
+	if mask&renames != 0 {
+		d.staleLocked(name)
+	}
+	if d.list != nil {
+		d.indexLocked()
+		d.list = nil // its entry says what was
+	}
+	if _, listed := d.known[name]; listed {
+		d.known[name] = nil // exists, but what it is must be asked
+	}
+	d.gen++
+	d.mu.Unlock()
+	if !ok {
+		return
+	}
+	d.fs.mu.Lock()
+	i := d.fs.inodes[k]
+	d.fs.mu.Unlock()
+	if i != nil {
+		base(i).distrust()
+	}
+	d.fs.changed(k) // listings of other directories may have it too
+}
+
+// gave notes that name was found to be the file k. Only events need it.
+func (d *directory) gave(name string, k key, a *proto.Attr) {
+	if d == nil || a.Flags&proto.FlagShared == 0 {
+		return
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.stale == nil || len(d.stale) >= maxStale {
-		d.stale = map[string]struct{}{}
+	if d.children == nil {
+		d.children = map[string]key{}
 	}
-	d.stale[name] = struct{}{}
+	d.children[name] = k
+}
+
+// forgetChild ends gave when the inode is released.
+func (d *directory) forgetChild(name string, k key) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.children[name] == k {
+		delete(d.children, name)
+	}
 }
 
 func (i *inode) distrust() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.trusted = false
-}
-
-// distrustChild makes the attributes of the file that is name in d be asked for again.
-func (fs *fileSystem) distrustChild(d *directory, name string) {
-	d.mu.Lock()
-	delete(d.listing, name)
-	if d.listing != nil {
-		d.listing[name] = nil // exists, but what it is must be asked
-	}
-	d.mu.Unlock()
-	fs.mu.Lock()
-	var found *inode
-	for _, i := range fs.inodes {
-		b := base(i)
-		b.mu.Lock()
-		if b.parent == d && b.name == name {
-			found = b
-		}
-		b.mu.Unlock()
-		if found != nil {
-			break
-		}
-	}
-	fs.mu.Unlock()
-	if found != nil {
-		found.distrust()
-	}
+	i.xattrs = nil
 }
 
 // distrustAll forgets everything: events were lost.
@@ -102,10 +115,12 @@ func (fs *fileSystem) distrustAll() {
 	}
 	fs.mu.Unlock()
 	for _, i := range all {
+		base(i).distrust()
 		if d, ok := i.(*directory); ok {
 			d.changed()
-		} else {
-			base(i).distrust()
+			d.mu.Lock()
+			d.doubtLocked()
+			d.mu.Unlock()
 		}
 	}
 }

@@ -19,8 +19,12 @@ type fileSystem struct {
 	mu       sync.Mutex
 	devs     map[[2]uint32]uint64 // st_dev of the host file systems below the root
 	inodes   map[key]vfs.Inode
-	listed   []*directory // that hold a listing, oldest first
-	nEntries int          // in all listings
+	listings []*directory // that hold a listing, oldest first
+	holders  map[*directory]struct{}
+	nEntries int // in all listings
+
+	// touched are files that we changed: listings from before say wrong things of them.
+	touched map[key]struct{}
 }
 
 // key identifies a host file.
@@ -28,6 +32,8 @@ type key struct {
 	major, minor uint32
 	ino          uint64
 }
+
+func keyOf(a *proto.Attr) key { return key{a.DevMajor, a.DevMinor, a.Ino} }
 
 // maxListed bounds the directory entries that are remembered in one tree.
 const maxListed = 1 << 17
@@ -38,7 +44,11 @@ func Mount(ctx *vfs.Context, c *Client, attach, source string) (*vfs.Super, erro
 	if err != nil {
 		return nil, err
 	}
-	fs := &fileSystem{devs: map[[2]uint32]uint64{}, inodes: map[key]vfs.Inode{}, rootDev: [2]uint32{attr.DevMajor, attr.DevMinor}, fds: c.fds}
+	fs := &fileSystem{
+		rootDev: [2]uint32{attr.DevMajor, attr.DevMinor}, fds: c.fds,
+		devs: map[[2]uint32]uint64{}, inodes: map[key]vfs.Inode{},
+		holders: map[*directory]struct{}{}, touched: map[key]struct{}{},
+	}
 	fs.super = vfs.NewSuper("9p", abi.V9FS_MAGIC, fs)
 	fs.super.Source = source
 	if attr.Flags&proto.FlagReadOnly != 0 {
@@ -85,7 +95,8 @@ func (c *Client) add(fs *fileSystem) {
 // inode returns the inode of the host file that attr describes, found as name in dir.
 // file, which may be nil for one that was only listed, is taken over.
 func (fs *fileSystem) inode(dir *directory, name string, attr *proto.Attr, file *proto.File) vfs.Inode {
-	k := key{attr.DevMajor, attr.DevMinor, attr.Ino}
+	k := keyOf(attr)
+	dir.gave(name, k, attr)
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	// A file without further links cannot be known by another name: but a removed one's
@@ -102,6 +113,49 @@ func (fs *fileSystem) inode(dir *directory, name string, attr *proto.Attr, file 
 	n := fs.newInode(dir, name, attr, file)
 	fs.inodes[k] = n
 	return n
+}
+
+// listed is inode for attributes that come from a listing made a while ago: an inode that
+// is in use knows better. It returns nil if the Gofer must be asked.
+func (fs *fileSystem) listed(dir *directory, name string, attr *proto.Attr) vfs.Inode {
+	k := keyOf(attr)
+	dir.gave(name, k, attr)
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if old, ok := fs.inodes[k]; ok && base(old).sameFile(attr) {
+		base(old).offer(dir, name, nil)
+		return old
+	} else if ok {
+		return nil
+	}
+	if _, ok := fs.touched[k]; ok {
+		return nil
+	}
+	n := fs.newInode(dir, name, attr, nil)
+	fs.inodes[k] = n
+	return n
+}
+
+// maxTouched bounds fileSystem.touched.
+const maxTouched = 1 << 16
+
+// changed notes that we changed the file k.
+func (fs *fileSystem) changed(k key) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.nEntries == 0 {
+		clear(fs.touched)
+		return
+	}
+	if len(fs.touched) >= maxTouched {
+		for d := range fs.holders {
+			fs.unlistLocked(d)
+		}
+		fs.listings = nil
+		clear(fs.touched)
+		return
+	}
+	fs.touched[k] = struct{}{}
 }
 
 // drop forgets an inode that the VFS let go of.
@@ -131,8 +185,8 @@ func (fs *fileSystem) newInode(dir *directory, name string, attr *proto.Attr, fi
 		self, i = s, &s.inode
 	}
 	i.fs, i.self, i.typ = fs, self, attr.Mode&abi.S_IFMT
-	i.key = key{attr.DevMajor, attr.DevMinor, attr.Ino}
-	i.parent, i.name, i.file = dir, name, file
+	i.key = keyOf(attr)
+	i.place, i.file = place{dir, name}, file
 	i.setAttr(fs, attr)
 	return self
 }

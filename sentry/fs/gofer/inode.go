@@ -20,10 +20,11 @@ type inode struct {
 	mu      sync.Mutex
 	attr    vfs.Attr
 	trusted bool                // attr holds until somebody says otherwise
-	parent  *directory          // where a walk would find the file; nil for the root
-	name    string              // its name there
+	place                       // where a walk would find the file; no parent for the root
+	others  []place             // further names of a file with several
 	file    *proto.File         // nil: not asked for yet
 	gone    bool                // removed, or replaced by another file
+	dead    bool                // the VFS let go of it
 	xattrs  map[string]struct{} // names; nil: not asked for yet
 }
 
@@ -43,6 +44,9 @@ func trust(flags uint32) bool {
 func (i *inode) setAttr(fs *fileSystem, a *proto.Attr) {
 	i.attr = fs.convert(a)
 	i.trusted = trust(a.Flags)
+	if d, ok := i.self.(*directory); ok {
+		d.setReportedLocked(i.trusted)
+	}
 }
 
 // update stores attributes that just came from the Gofer.
@@ -60,60 +64,10 @@ func (i *inode) sameFile(a *proto.Attr) bool {
 	return !i.gone && a.Mode&abi.S_IFMT == i.typ && b.Sec == a.Btime.Sec && b.Nsec == int64(a.Btime.Nsec)
 }
 
-// offer gives the inode a way to be reached that was just found to work.
-func (i *inode) offer(dir *directory, name string, file *proto.File) {
-	i.mu.Lock()
-	if dir != nil {
-		i.parent, i.name = dir, name
-	}
-	if i.file == nil {
-		i.file, file = file, nil
-	}
-	i.mu.Unlock()
-	if file != nil {
-		file.Close()
-	}
-}
-
 func (i *inode) forget() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.gone = true
-}
-
-// getFile returns the Gofer's file, walking to it from the parent if need be.
-func (i *inode) getFile() (*proto.File, error) {
-	i.mu.Lock()
-	f, parent, name := i.file, i.parent, i.name
-	i.mu.Unlock()
-	if f != nil {
-		return f, nil
-	}
-	if parent == nil {
-		return nil, abi.ESTALE
-	}
-	pf, err := parent.getFile()
-	if err != nil {
-		return nil, err
-	}
-	steps, err := pf.Walk([]string{name})
-	if err != nil {
-		return nil, err
-	}
-	st := steps[0]
-	if (key{st.Attr.DevMajor, st.Attr.DevMinor, st.Attr.Ino}) != i.key {
-		st.File.Close()
-		return nil, abi.ESTALE
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.file != nil {
-		st.File.Close()
-		return i.file, nil
-	}
-	i.file = st.File
-	i.setAttr(i.fs, &st.Attr)
-	return i.file, nil
 }
 
 // cached returns the attributes if they are to be trusted.
@@ -177,6 +131,7 @@ func (i *inode) SetAttr(_ *vfs.Context, set *vfs.SetAttr) error {
 	if err != nil {
 		return err
 	}
+	i.fs.changed(i.key)
 	i.update(i.fs, &a)
 	return nil
 }
@@ -186,27 +141,17 @@ func (i *inode) ReleaseInode() {
 	i.fs.drop(i.key, i.self)
 	i.mu.Lock()
 	f := i.file
-	i.file = nil
+	i.file, i.dead = nil, true
+	p := i.place
 	i.mu.Unlock()
+	if d, ok := i.self.(*directory); ok {
+		d.fs.unlist(d)
+	}
+	if p.parent != nil {
+		p.parent.forgetChild(p.name, i.key)
+	}
 	if f != nil {
 		f.Close()
-	}
-}
-
-// removed notes that one name of the file is gone.
-func (i *inode) removed() {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.attr.Nlink > 0 {
-		i.attr.Nlink--
-	}
-	if i.file != nil {
-		i.file.Removed()
-	}
-	if i.attr.Nlink == 0 || i.typ == abi.S_IFDIR {
-		i.attr.Nlink, i.gone = 0, true
-	} else {
-		i.trusted = false
 	}
 }
 

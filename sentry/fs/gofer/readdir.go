@@ -9,9 +9,11 @@ import (
 // dirFile is an open directory: a snapshot of its names, taken at the first read and
 // after each rewind. Positions are indexes into it: 0 is ".", 1 is "..".
 type dirFile struct {
-	dir  *directory
-	list []vfs.Dirent // guarded by the VFS, which serializes readers of one open file
-	read bool
+	dir *directory
+
+	// Guarded by the VFS, which serializes readers of one open file.
+	list        *listing // nil: not read yet
+	ino, parent uint64
 }
 
 // maxListing bounds what one open directory may make the Gofer send, in bytes.
@@ -46,13 +48,15 @@ func (f *dirFile) Sync(*vfs.Context, *vfs.File, bool) error {
 
 // ReadDir implements vfs.DirReader.
 func (f *dirFile) ReadDir(ctx *vfs.Context, file *vfs.File, pos *int64, emit func(*vfs.Dirent) bool) error {
-	if *pos == 0 || !f.read {
+	if *pos == 0 || f.list == nil {
 		if err := f.snapshot(file); err != nil {
 			return err
 		}
 	}
-	for i := *pos; i < int64(len(f.list)); i++ {
-		if !emit(&f.list[i]) {
+	var e vfs.Dirent
+	for i := *pos; i < int64(len(f.list.entries))+2; i++ {
+		f.entry(i, &e)
+		if !emit(&e) {
 			return nil
 		}
 		*pos = i + 1
@@ -60,29 +64,29 @@ func (f *dirFile) ReadDir(ctx *vfs.Context, file *vfs.File, pos *int64, emit fun
 	return nil
 }
 
+// entry sets e to the i-th entry.
+func (f *dirFile) entry(i int64, e *vfs.Dirent) {
+	switch i {
+	case 0:
+		*e = vfs.Dirent{Name: ".", Ino: f.ino, Type: abi.DT_DIR}
+	case 1:
+		*e = vfs.Dirent{Name: "..", Ino: f.parent, Type: abi.DT_DIR}
+	default:
+		d := &f.list.entries[i-2]
+		*e = vfs.Dirent{Name: d.Name, Ino: d.Ino, Type: d.Type}
+		if d.Attr != nil {
+			e.Ino = d.Attr.Ino // d_ino of a mount point is the one below
+		}
+	}
+	e.Next = i + 1
+}
+
 func (f *dirFile) snapshot(file *vfs.File) error {
-	all, err := f.dir.fetch(maxListing)
+	l, err := f.dir.fetch(maxListing)
 	if err != nil {
 		return err
 	}
-	parent := f.dir.attr.Ino
-	if p := file.Path.Dentry.Parent(); p != nil {
-		if a, err := p.Inode().Attr(nil, abi.AT_STATX_DONT_SYNC); err == nil {
-			parent = a.Ino
-		}
-	}
-	f.list = make([]vfs.Dirent, 0, len(all)+2)
-	f.list = append(f.list, vfs.Dirent{Name: ".", Ino: f.dir.attr.Ino, Type: abi.S_IFDIR >> 12, Next: 1},
-		vfs.Dirent{Name: "..", Ino: parent, Type: abi.S_IFDIR >> 12, Next: 2})
-	for i := range all {
-		e := &all[i]
-		ino := e.Ino
-		if e.Attr != nil {
-			a := f.dir.fs.convert(e.Attr)
-			ino = a.Ino
-		}
-		f.list = append(f.list, vfs.Dirent{Name: e.Name, Ino: ino, Type: e.Type, Next: int64(len(f.list) + 1)})
-	}
-	f.read = true
+	f.list, f.ino = l, f.dir.key.ino
+	f.parent = vfs.ParentIno(&vfs.Context{}, file, f.ino)
 	return nil
 }

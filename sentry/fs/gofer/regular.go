@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lazaret/gofer/proto"
 	"lazaret/sentry/auth"
 	"lazaret/sentry/memfile"
 	"lazaret/sentry/uio"
@@ -41,22 +42,14 @@ func (r *regular) acquireFD(write bool) error {
 	r.fdMu.Lock()
 	defer r.fdMu.Unlock()
 	if write && r.rw < 0 || !write && r.ro < 0 && r.rw < 0 {
-		f, err := r.getFile()
-		if err != nil {
-			return err
-		}
 		flags := abi.O_RDONLY
 		if write {
 			flags = abi.O_RDWR
 		}
-		fd, attr, err := f.OpenAttr(flags)
+		fd, err := r.open(flags)
 		if err != nil {
 			return err
 		}
-		if fd < 0 {
-			return abi.ENXIO
-		}
-		r.update(r.fs, &attr)
 		if write {
 			r.rw = fd
 		} else {
@@ -66,8 +59,39 @@ func (r *regular) acquireFD(write bool) error {
 	r.users++
 	if write {
 		r.writers++
+		r.fs.changed(r.key)
 	}
 	return nil
+}
+
+// open asks for a descriptor, and walks to the file in the same exchange if it must.
+func (r *regular) open(flags int) (int, error) {
+	start, chain, names, err := r.route()
+	if err != nil {
+		return -1, err
+	}
+	var fd int
+	var attr proto.Attr
+	if len(chain) == 0 {
+		if fd, attr, err = start.OpenAttr(flags); err != nil {
+			return -1, err
+		}
+	} else {
+		steps, opened, openErr, err := start.WalkOpen(names, flags)
+		if _, err := r.arrive(chain, steps, err); err != nil {
+			closeFD(opened)
+			return -1, err
+		}
+		if openErr != nil {
+			return -1, openErr
+		}
+		fd, attr = opened, steps[len(steps)-1].Attr
+	}
+	if fd < 0 {
+		return -1, abi.ENXIO
+	}
+	r.update(r.fs, &attr)
+	return fd, nil
 }
 
 func (r *regular) releaseFD(write bool) {
@@ -126,6 +150,7 @@ func (r *regular) SetAttr(ctx *vfs.Context, set *vfs.SetAttr) error {
 				return errno(err)
 			}
 			r.refresh()
+			r.fs.changed(r.key)
 			return nil
 		}
 		r.fdMu.Unlock()
