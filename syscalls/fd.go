@@ -246,7 +246,7 @@ func fcntlOwner(t *kernel.Task, f *vfs.File, cmd int32, arg uint64) (uint64, err
 }
 
 func setOwner(t *kernel.Task, f *vfs.File, o vfs.FileOwner, ex ownerEx) error {
-	if ex.PID < 0 {
+	if ex.PID < 0 || ex.PID > 0 && !ownerExists(t, ex) {
 		return abi.ESRCH
 	}
 	c := t.Creds()
@@ -287,4 +287,21 @@ func Flock(t *kernel.Task, a *abi.Args) (uint64, error) {
 	}
 	defer f.DecRef()
 	return done0(f.Flock(t.Ctx(), a.Uint(1)))
+}
+
+// ownerExists reports whether there is a thread, process or group of that number.
+func ownerExists(t *kernel.Task, ex ownerEx) bool {
+	k, ns := t.Kernel(), t.PIDNS()
+	switch ex.Type {
+	case abi.F_OWNER_TID:
+		return k.TaskByID(ns, ex.PID) != nil
+	case abi.F_OWNER_PID:
+		return k.GroupByID(ns, ex.PID) != nil
+	}
+	for _, tg := range k.Groups(ns) {
+		if pgid, _ := tg.GroupIDs(ns); pgid == ex.PID {
+			return true
+		}
+	}
+	return false
 }

@@ -18,6 +18,9 @@ func Futex(t *kernel.Task, a *abi.Args) (uint64, error) {
 	cmd := op &^ (abi.FUTEX_PRIVATE_FLAG | abi.FUTEX_CLOCK_REALTIME)
 	shared := op&abi.FUTEX_PRIVATE_FLAG == 0
 	k, m := t.Kernel(), t.MM()
+	if op&abi.FUTEX_CLOCK_REALTIME != 0 && cmd != abi.FUTEX_WAIT_BITSET && cmd != abi.FUTEX_WAIT_REQUEUE_PI && cmd != abi.FUTEX_LOCK_PI2 {
+		return 0, abi.ENOSYS
+	}
 	switch cmd {
 	case abi.FUTEX_WAIT, abi.FUTEX_WAIT_BITSET:
 		return futexWait(t, a, op, cmd, shared)
@@ -98,9 +101,6 @@ func futexWait(t *kernel.Task, a *abi.Args, op, cmd uint32, shared bool) (uint64
 	}
 	if a.Addr(3) == 0 {
 		return done0(t.FutexWait(a.Addr(0), shared, a.Uint(2), abi.FUTEX_BITSET_MATCH_ANY, time.Time{}))
-	}
-	if op&abi.FUTEX_CLOCK_REALTIME != 0 {
-		return 0, abi.ENOSYS
 	}
 	ts, err := copyIn[abi.Timespec](t, a.Addr(3))
 	if err != nil {

@@ -13,10 +13,10 @@ import (
 // legacyRows are the calls that only amd64 has: older forms of others.
 var legacyRows = []Row{
 	full(abi.SYS_OPEN, "open", func(t *kernel.Task, a *abi.Args) (uint64, error) {
-		return openAt(t, abi.AT_FDCWD, a.Addr(0), vfs.OpenHow{Flags: a.Uint(1), Mode: a.Uint(2)})
+		return openAt(t, abi.AT_FDCWD, a.Addr(0), vfs.OpenHow{Flags: a.Uint(1) | abi.O_LARGEFILE, Mode: a.Uint(2)})
 	}, Path, Hex, Octal),
 	full(abi.SYS_CREAT, "creat", func(t *kernel.Task, a *abi.Args) (uint64, error) {
-		return openAt(t, abi.AT_FDCWD, a.Addr(0), vfs.OpenHow{Flags: abi.O_CREAT | abi.O_WRONLY | abi.O_TRUNC, Mode: a.Uint(1)})
+		return openAt(t, abi.AT_FDCWD, a.Addr(0), vfs.OpenHow{Flags: abi.O_CREAT | abi.O_WRONLY | abi.O_TRUNC | abi.O_LARGEFILE, Mode: a.Uint(1)})
 	}, Path, Octal),
 	full(abi.SYS_STAT, "stat", func(t *kernel.Task, a *abi.Args) (uint64, error) {
 		return done0(statAt(t, abi.AT_FDCWD, a.Addr(0), a.Addr(1), 0))

@@ -50,6 +50,9 @@ func Mmap(t *kernel.Task, a *abi.Args) (uint64, error) {
 		return 0, abi.EINVAL
 	}
 	if flags&abi.MAP_ANONYMOUS != 0 {
+		if flags&abi.MAP_TYPE == abi.MAP_SHARED_VALIDATE {
+			return 0, abi.EINVAL
+		}
 		if flags&abi.MAP_HUGETLB != 0 {
 			return 0, abi.ENOMEM // no huge pages are reserved
 		}
@@ -80,7 +83,8 @@ func Mmap(t *kernel.Task, a *abi.Args) (uint64, error) {
 }
 
 const mapKnown = abi.MAP_FIXED | abi.MAP_FIXED_NOREPLACE | abi.MAP_ANONYMOUS | abi.MAP_32BIT | abi.MAP_GROWSDOWN | abi.MAP_DENYWRITE |
-	abi.MAP_EXECUTABLE | abi.MAP_LOCKED | abi.MAP_NORESERVE | abi.MAP_POPULATE | abi.MAP_NONBLOCK | abi.MAP_STACK | abi.MAP_HUGETLB
+	abi.MAP_EXECUTABLE | abi.MAP_LOCKED | abi.MAP_NORESERVE | abi.MAP_POPULATE | abi.MAP_NONBLOCK | abi.MAP_STACK | abi.MAP_HUGETLB |
+	0x7c000000 // the sizes of huge pages that Linux has always let pass (LEGACY_MAP_MASK)
 
 // Munmap is munmap(2).
 func Munmap(t *kernel.Task, a *abi.Args) (uint64, error) {

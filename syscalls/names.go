@@ -151,6 +151,10 @@ func readlinkAt(t *kernel.Task, dirfd int32, addr, buf abi.Addr, size int32) (ui
 		return 0, err
 	}
 	defer s.done()
+	// An empty name is for a descriptor of a symlink (O_PATH) and for nothing else.
+	if s.path == p && p.Dentry.Type() != abi.S_IFLNK {
+		return 0, abi.ENOENT
+	}
 	target, err := vfs.Readlink(t.Ctx(), p)
 	if err != nil {
 		return 0, err

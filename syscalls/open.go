@@ -20,7 +20,7 @@ const openFlags = abi.O_ACCMODE | abi.O_CREAT | abi.O_EXCL | abi.O_NOCTTY | abi.
 
 // Openat is openat(2).
 func Openat(t *kernel.Task, a *abi.Args) (uint64, error) {
-	return openAt(t, a.Int(0), a.Addr(1), vfs.OpenHow{Flags: a.Uint(2), Mode: a.Uint(3)})
+	return openAt(t, a.Int(0), a.Addr(1), vfs.OpenHow{Flags: a.Uint(2) | abi.O_LARGEFILE, Mode: a.Uint(3)})
 }
 
 func openAt(t *kernel.Task, dirfd int32, addr abi.Addr, how vfs.OpenHow) (uint64, error) {

@@ -53,7 +53,11 @@ func Clone3(t *kernel.Task, a *abi.Args) (uint64, error) {
 	if err := copyInSized(t, a.Addr(0), size, abi.Bytes(&c)); err != nil {
 		return 0, err
 	}
-	if c.Flags&(abi.CLONE_DETACHED|cloneSignal) != 0 || c.ExitSignal > abi.NSIG || (c.Stack == 0) != (c.StackSize == 0) {
+	const known = 1<<32 - 1 | abi.CLONE_CLEAR_SIGHAND | abi.CLONE_INTO_CGROUP | abi.CLONE_NEWTIME
+	if c.Flags&^known != 0 || c.Flags&(abi.CLONE_THREAD|abi.CLONE_PARENT) != 0 && c.ExitSignal != 0 {
+		return 0, abi.EINVAL
+	}
+	if c.Flags&(abi.CLONE_DETACHED|cloneSignal&^abi.CLONE_NEWTIME) != 0 || c.ExitSignal > abi.NSIG || (c.Stack == 0) != (c.StackSize == 0) {
 		return 0, abi.EINVAL
 	}
 	if c.Flags&abi.CLONE_INTO_CGROUP != 0 {

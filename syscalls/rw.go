@@ -74,6 +74,9 @@ func simple(t *kernel.Task, a *abi.Args, write bool, off int64) (uint64, error) 
 		return 0, err
 	}
 	defer f.DecRef()
+	if int64(a.Size(2)) < 0 {
+		return 0, abi.EINVAL
+	}
 	x := transfer{t: t, f: f, write: write, off: off}
 	x.one[0] = mm.IOVec{Addr: a.Addr(1), Len: min(a.Size(2), maxRW)}
 	return x.run(x.one[:])
@@ -164,6 +167,9 @@ func (x *transfer) run(iovs []mm.IOVec) (uint64, error) {
 	left := uint64(0)
 	for i := range iovs {
 		left += iovs[i].Len
+	}
+	if x.off >= 0 && x.off+int64(left) < 0 {
+		return 0, abi.EINVAL
 	}
 	total := uint64(0)
 	for {

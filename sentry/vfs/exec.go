@@ -6,7 +6,8 @@ import (
 )
 
 // OpenExec opens what is at p as a program (execve(2)): a regular file that may be
-// executed, on a mount that allows it, which need not be readable. EACCES otherwise.
+// executed, on a mount that allows it, which need not be readable. EACCES otherwise. While
+// the file is open nobody can write to it (ETXTBSY).
 func OpenExec(ctx *Context, p Path) (*File, error) {
 	d := p.Dentry
 	if d.inode == nil {
@@ -24,11 +25,18 @@ func OpenExec(ctx *Context, p Path) (*File, error) {
 	if !p.TryIncRef() {
 		return nil, abi.ENOENT
 	}
+	if err := d.state.denyWrite(); err != nil {
+		p.DecRef()
+		return nil, err
+	}
 	f, err := openPinned(ctx, p, abi.O_RDONLY)
 	if err != nil {
+		d.state.allowWrite()
 		p.DecRef()
+		return nil, err
 	}
-	return f, err
+	f.Mode |= modeExec
+	return f, nil
 }
 
 // ExecFile returns what the rights of the program in f depend on, and whether the caller

@@ -22,6 +22,7 @@ const (
 	ModeTruncate // opened with O_TRUNC: FileOps may count on the truncation that follows
 
 	modeWriter // counted in InodeState.writers
+	modeExec   // holds off writers (OpenExec)
 )
 
 // statusFlags are what fcntl(F_SETFL) can change.
@@ -96,6 +97,9 @@ func (f *File) DecRef() {
 	}
 	if f.Mode&modeWriter != 0 {
 		f.Path.Dentry.state.putWrite()
+	}
+	if f.Mode&modeExec != 0 {
+		f.Path.Dentry.state.allowWrite()
 	}
 	f.Path.DecRef()
 }
