@@ -19,6 +19,7 @@ import (
 type container struct {
 	s      *Sentry
 	id     string
+	bundle string // on the host; hooks are told
 	spec   *specs.Spec
 	kc     *kernel.Container
 	acct   *memfile.Account
@@ -30,10 +31,11 @@ type container struct {
 
 	terminals terminals
 
-	mu     sync.Mutex
-	status control.ContainerStatus
-	init   *kernel.Task
-	procs  map[int32]*process // by pid in the container; init too
+	mu       sync.Mutex
+	status   control.ContainerStatus
+	starting bool // startContainer hooks run
+	init     *kernel.Task
+	procs    map[int32]*process // by pid in the container; init too
 }
 
 // containerFDs are the donated descriptors of a container.
@@ -52,9 +54,9 @@ type process struct {
 }
 
 // newContainer builds everything up to a program that is ready to start.
-func (s *Sentry) newContainer(id string, spec *specs.Spec, fds containerFDs) (*container, error) {
+func (s *Sentry) newContainer(args *control.CreateArgs, spec *specs.Spec, fds containerFDs) (*container, error) {
 	c := &container{
-		s: s, id: id, spec: spec, fds: fds, acct: &memfile.Account{}, status: control.StatusCreated, procs: map[int32]*process{},
+		s: s, id: args.ID, bundle: args.Bundle, spec: spec, fds: fds, acct: &memfile.Account{}, status: control.StatusCreated, procs: map[int32]*process{},
 	}
 	if err := c.build(); err != nil {
 		c.release()

@@ -30,7 +30,7 @@ func (s *Sentry) Create(args *control.CreateArgs) error {
 	if err != nil {
 		return err
 	}
-	c, err := s.newContainer(args.ID, spec, fds)
+	c, err := s.newContainer(args, spec, fds)
 	if err != nil {
 		return err
 	}
@@ -107,13 +107,29 @@ func (s *Sentry) Start(id string) error {
 	if err != nil {
 		return err
 	}
+	if err := c.beginStart(); err != nil {
+		return err
+	}
+	// Without the lock: hooks take their time, and signals must come through.
+	err = c.startHooks()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.status != control.StatusCreated {
-		return fmt.Errorf("cannot start container %q: it is %s", id, c.status)
+	c.starting = false
+	if err != nil {
+		return err
 	}
 	c.status = control.StatusRunning
 	c.run(c.init)
+	return nil
+}
+
+func (c *container) beginStart() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.status != control.StatusCreated || c.starting {
+		return fmt.Errorf("cannot start container %q: it is %s", c.id, c.status)
+	}
+	c.starting = true
 	return nil
 }
 

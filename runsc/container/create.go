@@ -148,7 +148,7 @@ func (cr *creator) processes() error {
 	if err != nil {
 		return fmt.Errorf("encode configuration: %w", err)
 	}
-	cr.args = control.CreateArgs{ID: c.ID, Spec: raw, Terminal: opts.Spec.Process != nil && opts.Spec.Process.Terminal}
+	cr.args = control.CreateArgs{ID: c.ID, Bundle: c.Bundle, Spec: raw, Terminal: opts.Spec.Process != nil && opts.Spec.Process.Terminal}
 	cfg := &sandbox.Config{
 		ID: c.ID, StateDir: c.dir, Bundle: c.Bundle, Spec: opts.Spec, Flags: opts.Flags,
 		Stdio: opts.Stdio, ExtraFDs: opts.ExtraFDs,

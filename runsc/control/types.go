@@ -32,6 +32,9 @@ type CreateArgs struct {
 	// Spec is the container's config.json, validated by runsc.
 	Spec json.RawMessage `json:"spec"`
 
+	// Bundle is the host's path of the bundle: hooks are told.
+	Bundle string `json:"bundle"`
+
 	// Attach is opaque to this package: the sandbox package's []Attach of the Gofer.
 	Attach json.RawMessage `json:"attach,omitempty"`
 
