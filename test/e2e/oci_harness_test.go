@@ -86,19 +86,27 @@ func (r *runtimeUnderTest) with(t *testing.T, edit func(*exec.Cmd), args ...stri
 // so that the end of the command is not the end of its container.
 func (r *runtimeUnderTest) detached(t *testing.T, args ...string) answer {
 	t.Helper()
-	dir := t.TempDir()
+	out := filepath.Join(t.TempDir(), "out")
+	a := r.detachedTo(t, out, args...)
+	a.out = readAll(t, out)
+	return a
+}
+
+// detachedTo is detached with a name for the standard output.
+func (r *runtimeUnderTest) detachedTo(t *testing.T, out string, args ...string) answer {
+	t.Helper()
 	open := func(name string) *os.File {
-		f, err := os.Create(filepath.Join(dir, name))
+		f, err := os.Create(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return f
 	}
-	out, errf := open("out"), open("err")
-	defer out.Close()
+	outf, errf := open(out), open(filepath.Join(t.TempDir(), "err"))
+	defer outf.Close()
 	defer errf.Close()
-	a := r.with(t, func(c *exec.Cmd) { c.Stdout, c.Stderr = out, errf }, args...)
-	a.out, a.err = readAll(t, out.Name()), readAll(t, errf.Name())
+	a := r.with(t, func(c *exec.Cmd) { c.Stdout, c.Stderr = outf, errf }, args...)
+	a.err = readAll(t, errf.Name())
 	return a
 }
 
