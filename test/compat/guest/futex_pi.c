@@ -75,7 +75,7 @@ int main(void) {
     pthread_create(&t, NULL, lock_pi, 0);
     while (!(w & FUTEX_WAITERS)) ms(1);
     B((w & FUTEX_TID_MASK) == (uint32_t)gettid());
-    R(fx(FUTEX_UNLOCK_PI, 0, NULL));
+    M(fx(FUTEX_UNLOCK_PI, 0, NULL));
     pthread_join(t, &r);
     R((long)r);
     R(w & FUTEX_TID_MASK);

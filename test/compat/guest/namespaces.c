@@ -157,7 +157,7 @@ static int child(void *a) {
         _exit(0);
     }
     int st;
-    R(waitpid(orphan, &st, 0));
+    M(waitpid(orphan, &st, 0));
     R(waitpid(-1, &st, 0));
     ST("reaped", st);
     R(kill(1, SIGTERM)); // init is not ended by what it does not handle
