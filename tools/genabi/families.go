@@ -19,7 +19,7 @@ var families = []family{
 	{"zmm.go", "memory: mmap, mremap, madvise, msync, mlock, memfd, membarrier, NUMA policies", []string{
 		"linux/mman.h", "linux/memfd.h", "linux/membarrier.h", "linux/mempolicy.h",
 	}, []string{
-		"PROT_[A-Z]+", "MAP_[A-Z0-9_]+", "MREMAP_[A-Z]+", "MADV_[A-Z_]+", "MS_(SYNC|ASYNC|INVALIDATE)", "MCL_[A-Z]+", "MLOCK_[A-Z]+", "MFD_[A-Z_]+", "MPOL_[A-Z_0-9]+", "PKEY_[A-Z_]+",
+		"PROT_[A-Z]+", "MAP_[A-Z0-9_]+", "MREMAP_[A-Z]+", "MADV_[A-Z_]+", "MS_(SYNC|ASYNC|INVALIDATE)", "MCL_[A-Z]+", "MLOCK_[A-Z]+", "MFD_[A-Z_]+", "MPOL_[A-Z_0-9]+", "PKEY_[A-Z_]+", "MEMBARRIER_[A-Z_]+",
 	}, []string{"MAP_HUGE_.*", "MAP_UNINITIALIZED"}},
 	{"zsignal.go", "signals: numbers, action flags, siginfo codes, sigaltstack", []string{
 		"signal.h",
