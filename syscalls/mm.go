@@ -36,6 +36,8 @@ func Mmap(t *kernel.Task, a *abi.Args) (uint64, error) {
 		Fixed: flags&abi.MAP_FIXED != 0, FixedNoReplace: flags&abi.MAP_FIXED_NOREPLACE != 0,
 		GrowsDown: flags&abi.MAP_GROWSDOWN != 0, Locked: flags&abi.MAP_LOCKED != 0, Populate: flags&abi.MAP_POPULATE != 0 && flags&abi.MAP_NONBLOCK == 0,
 		NoReserve: flags&abi.MAP_NORESERVE != 0, Below32: flags&abi.MAP_32BIT != 0,
+		// The dynamic linker is who still says MAP_DENYWRITE, which otherwise means nothing.
+		Segment: flags&abi.MAP_DENYWRITE != 0,
 	}
 	switch flags & abi.MAP_TYPE {
 	case abi.MAP_SHARED:
@@ -65,6 +67,9 @@ func Mmap(t *kernel.Task, a *abi.Args) (uint64, error) {
 		return 0, err
 	}
 	defer f.DecRef()
+	if o.Shared && o.GrowsDown {
+		return 0, abi.EINVAL
+	}
 	kind := uint32(abi.MAP_PRIVATE)
 	if o.Shared {
 		kind = abi.MAP_SHARED

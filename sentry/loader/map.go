@@ -83,7 +83,7 @@ func mapSegment(ctx *vfs.Context, m *mm.MM, e *elfFile, p *progHeader, bias uint
 			return err
 		}
 		_, err = m.MMap(mm.MapOpts{
-			Addr: pageStart, Len: uint64(filePages - pageStart), Prot: p.prot(), MaxProt: all, Fixed: true,
+			Addr: pageStart, Len: uint64(filePages - pageStart), Prot: p.prot(), MaxProt: all, Fixed: true, Segment: true,
 			Object: obj, Off: p.off &^ abi.PageMask, File: e.file,
 		})
 		if err != nil {

@@ -15,15 +15,16 @@ const (
 )
 
 // eagerLocked maps the new range r of v at once if that costs no more memory than a
-// fault would take. It returns the end of what is mapped from r.Start on.
-func (m *MM) eagerLocked(v *vma, r abi.AddrRange) abi.Addr {
+// fault would take. A small data segment (segment) is copied; other private mappings show
+// what is written to the file until they are written themselves. It returns the end of what is mapped from r.Start on.
+func (m *MM) eagerLocked(v *vma, r abi.AddrRange, segment bool) abi.Addr {
 	switch {
 	case v.prot == 0:
 	case v.object == nil:
 		if v.prot&platform.Write != 0 && r.Len() <= wholePages<<abi.PageShift && v.flags&vmGrowsDown == 0 {
 			return m.eagerAnonLocked(v, r)
 		}
-	case !v.shared() && v.prot&platform.Write != 0 && r.Len() <= firstPages<<abi.PageShift:
+	case segment && !v.shared() && v.prot&platform.Write != 0 && r.Len() <= firstPages<<abi.PageShift:
 		return m.eagerCopyLocked(v, r)
 	case v.shared() || v.prot&platform.Write == 0 || r.Len() > lazyData:
 		if r.Len() <= eagerHost {

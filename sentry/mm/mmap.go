@@ -21,6 +21,7 @@ type MapOpts struct {
 	Populate       bool
 	NoReserve      bool
 	Below32        bool // MAP_32BIT
+	Segment        bool // part of a program or library: a writable one is about to be written
 
 	Object memfile.Mappable // nil: anonymous
 	Off    uint64           // of the mapping in Object
@@ -85,7 +86,7 @@ func (m *MM) mmapLocked(o *MapOpts) (abi.Addr, error) {
 		v.file.IncRef()
 	}
 	m.insertLocked(v)
-	covered := m.eagerLocked(v, r)
+	covered := m.eagerLocked(v, r, o.Segment)
 	if err := m.expelLocked(stale, abi.AddrRange{Start: covered, End: r.End}); err != nil {
 		// The AddressSpace still shows old pages in r: the vma must not stay, and the
 		// old pages are never given to anybody else.
