@@ -47,6 +47,7 @@ func (d *directory) Make(_ *vfs.Context, name string, args *vfs.MakeArgs) (vfs.I
 	if err != nil {
 		return nil, err
 	}
+	d.expect(abi.IN_CREATE, name)
 	uid, gid := uint32(args.UID), uint32(args.GID)
 	var child *proto.File
 	var a proto.Attr
@@ -61,6 +62,7 @@ func (d *directory) Make(_ *vfs.Context, name string, args *vfs.MakeArgs) (vfs.I
 		child, a, err = f.Mknod(name, args.Mode, args.Major, args.Minor, uid, gid)
 	}
 	if err != nil {
+		d.failed(abi.IN_CREATE, name)
 		return nil, err
 	}
 	d.set(name, &a)
@@ -72,6 +74,7 @@ func (d *directory) Make(_ *vfs.Context, name string, args *vfs.MakeArgs) (vfs.I
 func (d *directory) create(f *proto.File, name string, flags int, args *vfs.MakeArgs) (vfs.Inode, error) {
 	child, fd, a, err := f.Create(name, flags, args.Mode&0o7777, uint32(args.UID), uint32(args.GID))
 	if err != nil {
+		d.failed(abi.IN_CREATE, name)
 		return nil, err
 	}
 	if name != "" {
@@ -106,8 +109,10 @@ func (d *directory) Link(_ *vfs.Context, name string, target vfs.Inode) error {
 	if err != nil {
 		return err
 	}
+	d.expect(abi.IN_CREATE, name)
 	a, err := f.Link(tf, name)
 	if err != nil {
+		d.failed(abi.IN_CREATE, name)
 		return err
 	}
 	d.set(name, nil)
@@ -128,7 +133,9 @@ func (d *directory) Remove(_ *vfs.Context, name string, child vfs.Inode) error {
 	if c.typ == abi.S_IFDIR {
 		flags = abi.AT_REMOVEDIR
 	}
+	d.expect(abi.IN_DELETE, name)
 	if err := f.Remove(name, flags); err != nil {
+		d.failed(abi.IN_DELETE, name)
 		return err
 	}
 	d.set(name, &nothing)
@@ -150,7 +157,15 @@ func (d *directory) Rename(ctx *vfs.Context, oldName string, child vfs.Inode, ne
 	if err != nil {
 		return err
 	}
+	d.expect(abi.IN_MOVED_FROM, oldName)
+	nd.expect(abi.IN_MOVED_TO, newName)
+	if flags&abi.RENAME_EXCHANGE != 0 {
+		nd.expect(abi.IN_MOVED_FROM, newName)
+		d.expect(abi.IN_MOVED_TO, oldName)
+	}
 	if err := f.Rename(oldName, nf, newName, flags); err != nil {
+		d.failed(abi.IN_MOVED_FROM|abi.IN_MOVED_TO, oldName)
+		nd.failed(abi.IN_MOVED_FROM|abi.IN_MOVED_TO, newName)
 		return err
 	}
 	nd.set(newName, nil)

@@ -30,11 +30,16 @@ func (fs *fileSystem) hostEvent(e *proto.Event) {
 	if !ok {
 		return
 	}
+	own := e.Name != "" && (d.isOwn(e.Mask, e.Name) || e.Mask&abi.IN_MODIFY != 0 && d.isWriting(e.Name))
+	if own && e.Mask&renames != 0 {
+		return // the names are known
+	}
+	var child vfs.Inode
 	if e.Name != "" {
-		d.hostChanged(e.Name, e.Mask)
+		child = d.hostChanged(e.Name, e.Mask)
 	}
 	switch {
-	case e.Mask&(abi.IN_DELETE_SELF|abi.IN_MOVE_SELF) != 0:
+	case e.Mask&abi.IN_DELETE_SELF != 0:
 		d.changed()
 		d.mu.Lock()
 		d.reported = false
@@ -44,13 +49,53 @@ func (fs *fileSystem) hostEvent(e *proto.Event) {
 	case e.Name == "":
 		d.distrust()
 	}
+	if own {
+		return
+	}
 	vfs.NotifyHost(d, e.Mask, e.Cookie, e.Name)
+	if child != nil {
+		if m := selfMask(e.Mask); m != 0 {
+			vfs.NotifyHost(child, m, 0, "")
+		}
+	}
+}
+
+// selfMask is what an event on a name is to those who watch the file itself.
+func selfMask(mask uint32) uint32 {
+	m := mask & (abi.IN_MODIFY | abi.IN_ATTRIB)
+	if mask&abi.IN_DELETE != 0 {
+		m |= abi.IN_ATTRIB // the link count
+	}
+	if mask&abi.IN_MOVED_FROM != 0 {
+		m |= abi.IN_MOVE_SELF
+	}
+	return m
+}
+
+// isWriting reports whether name is a file that is open for writing here.
+func (d *directory) isWriting(name string) bool {
+	d.mu.Lock()
+	k, ok := d.children[name]
+	d.mu.Unlock()
+	if !ok {
+		return false
+	}
+	d.fs.mu.Lock()
+	r, ok := d.fs.inodes[k].(*regular)
+	d.fs.mu.Unlock()
+	if !ok {
+		return false
+	}
+	r.fdMu.Lock()
+	defer r.fdMu.Unlock()
+	return r.writers > 0
 }
 
 const renames = abi.IN_CREATE | abi.IN_DELETE | abi.IN_MOVED_FROM | abi.IN_MOVED_TO
 
-// hostChanged notes an event on name: it is another file now, or the file changed.
-func (d *directory) hostChanged(name string, mask uint32) {
+// hostChanged notes an event on name: it is another file now, or the file changed. It
+// returns the file that was known by the name, if it is in use.
+func (d *directory) hostChanged(name string, mask uint32) vfs.Inode {
 	d.mu.Lock()
 	k, ok := d.children[name]
 	if mask&renames != 0 {
@@ -66,7 +111,7 @@ func (d *directory) hostChanged(name string, mask uint32) {
 	d.gen++
 	d.mu.Unlock()
 	if !ok {
-		return
+		return nil
 	}
 	d.fs.mu.Lock()
 	i := d.fs.inodes[k]
@@ -75,6 +120,7 @@ func (d *directory) hostChanged(name string, mask uint32) {
 		base(i).distrust()
 	}
 	d.fs.changed(k) // listings of other directories may have it too
+	return i
 }
 
 // gave notes that name was found to be the file k. Only events need it.

@@ -14,6 +14,7 @@ type fileSystem struct {
 	super   *vfs.Super
 	root    *directory
 	rootDev [2]uint32
+	shared  bool // others may change the tree, and the Gofer tells us
 	fds     *fdCache
 
 	mu       sync.Mutex
@@ -45,7 +46,7 @@ func Mount(ctx *vfs.Context, c *Client, attach, source string) (*vfs.Super, erro
 		return nil, err
 	}
 	fs := &fileSystem{
-		rootDev: [2]uint32{attr.DevMajor, attr.DevMinor}, fds: c.fds,
+		rootDev: [2]uint32{attr.DevMajor, attr.DevMinor}, fds: c.fds, shared: attr.Flags&proto.FlagShared != 0,
 		devs: map[[2]uint32]uint64{}, inodes: map[key]vfs.Inode{},
 		holders: map[*directory]struct{}{}, touched: map[key]struct{}{},
 	}

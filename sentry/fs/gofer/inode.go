@@ -127,6 +127,7 @@ func (i *inode) SetAttr(_ *vfs.Context, set *vfs.SetAttr) error {
 	if err != nil {
 		return err
 	}
+	i.expectContent()
 	a, err := f.SetAttr(req)
 	if err != nil {
 		return err

@@ -26,6 +26,8 @@ type names struct {
 	doubt   bool
 	certain map[string]struct{}
 
+	own []ownEvent // changes of ours that will be reported
+
 	children map[string]key // shared trees: who had the name when it was last looked up
 }
 
@@ -306,7 +308,8 @@ func (d *directory) Revalidate(_ *vfs.Context, name string, child vfs.Inode) boo
 	return holds || d.check(name, child)
 }
 
-// check asks whether name is still child.
+// check asks whether name is still child. If not, the VFS looks it up again: until then
+// the name stays stale.
 func (d *directory) check(name string, child vfs.Inode) bool {
 	f, err := d.getFile()
 	if err != nil {
@@ -316,21 +319,28 @@ func (d *directory) check(name string, child vfs.Inode) bool {
 	steps, err := f.Walk([]string{name})
 	if err != nil {
 		d.missing()
-		return child == nil && err == abi.ENOENT
+		if child == nil && err == abi.ENOENT {
+			return true
+		}
+		d.suspect(name)
+		return false
 	}
 	st := steps[0]
 	if child == nil || base(child).key != keyOf(&st.Attr) || !base(child).sameFile(&st.Attr) {
 		st.File.Close()
-		d.mu.Lock()
-		delete(d.certain, name)
-		d.staleLocked(name)
-		d.mu.Unlock()
+		d.suspect(name)
 		return false
 	}
 	d.walked(&st.Attr)
 	base(child).update(d.fs, &st.Attr)
 	base(child).offer(d, name, st.File)
 	return true
+}
+
+func (d *directory) suspect(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.staleLocked(name)
 }
 
 // staleLocked notes that name may be something else now.

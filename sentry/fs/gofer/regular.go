@@ -100,6 +100,7 @@ func (r *regular) releaseFD(write bool) {
 	if write {
 		if r.writers--; r.writers == 0 {
 			r.refresh()
+			r.expectContent()
 		}
 	}
 	idle := r.users == 0
