@@ -39,10 +39,13 @@ func hostFilter() []unix.SockFilter {
 	f.rule(unix.SYS_CLONE, argIs(0, goThread))
 	f.rule(unix.SYS_CLONE, argIs(0, cgoThread)) // the race detector's
 	f.load(dataNr)
+	if !raceDetector {
+		f.ifEqual(unix.SYS_OPENAT, unix.SECCOMP_RET_KILL_PROCESS)
+	}
 	f.ifEqual(unix.SYS_CLONE3, unix.SECCOMP_RET_ERRNO|uint32(unix.ENOSYS))
 	for _, nr := range []uint32{
 		unix.SYS_PTRACE, unix.SYS_WAIT4, unix.SYS_TGKILL, unix.SYS_SCHED_SETAFFINITY, unix.SYS_CLONE,
-		unix.SYS_KILL, unix.SYS_OPENAT, unix.SYS_EXECVE, unix.SYS_PROCESS_VM_READV,
+		unix.SYS_KILL, unix.SYS_EXECVE, unix.SYS_PROCESS_VM_READV,
 	} {
 		f.ifEqual(nr, unix.SECCOMP_RET_KILL_PROCESS)
 	}
