@@ -363,7 +363,7 @@ func (t *Task) releaseLocked() {
 func (t *Task) detachPIDLocked() {
 	p := t.pid.Load()
 	for _, ns := range p.spaces {
-		if ns.tasks--; ns.tasks <= 1 {
+		if ns.tasks--; ns.dead { // init waits for what is left: itself and its dead threads
 			ns.emptyQ.Notify(wait.In)
 		}
 	}
