@@ -80,11 +80,17 @@ func Mmap(t *kernel.Task, a *abi.Args) (uint64, error) {
 	if o.Object != nil { // /dev/zero gives anonymous memory
 		o.File = f
 	}
-	if o.Shared && f.Mode&vfs.ModeWrite == 0 {
+	if o.Shared && (f.Mode&vfs.ModeWrite == 0 || sealedForWriting(f)) {
 		o.MaxProt &^= platform.Write
 	}
 	addr, err := t.MM().MMap(o)
 	return uint64(addr), err
+}
+
+// sealedForWriting reports whether new mappings of a memfd may not be written.
+func sealedForWriting(f *vfs.File) bool {
+	seals, err := f.Seals()
+	return err == nil && seals&(abi.F_SEAL_WRITE|abi.F_SEAL_FUTURE_WRITE) != 0
 }
 
 const mapKnown = abi.MAP_FIXED | abi.MAP_FIXED_NOREPLACE | abi.MAP_ANONYMOUS | abi.MAP_32BIT | abi.MAP_GROWSDOWN | abi.MAP_DENYWRITE |

@@ -71,6 +71,11 @@ func (m *MM) faultLocked(v *vma, addr abi.Addr, access platform.Access) (bool, e
 	write := access&platform.Write != 0 || access == 0 && canWrite
 	switch {
 	case p == 0:
+		// A private mapping of a file shows the file until it is written: where the
+		// access is not known it may be a read, and a write comes again.
+		if access == 0 && v.object != nil && !v.shared() {
+			write = false
+		}
 		err = m.fillLocked(v, l, addr, write)
 	case write && canWrite && !v.shared() && p&(pteCOW|pteHost) != 0:
 		err = m.breakCOWLocked(v, l, addr)
