@@ -374,3 +374,15 @@ func (g *guest) sigaction(sig int, a abi.Sigaction) {
 func (g *guest) handle(sig int, flags uint64, f func(g *guest, sig int)) {
 	g.sigaction(sig, abi.Sigaction{Handler: g.p.handler(f), Flags: flags | abi.SA_RESTORER, Restorer: 0x2000})
 }
+
+// tasksLeft returns how many tasks there are once those that are ending had time to go:
+// a process has ended for its waiters a little before its last thread is released.
+func (w *world) tasksLeft() int {
+	for range 500 {
+		if w.k.TaskCount() == 0 {
+			return 0
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return w.k.TaskCount()
+}

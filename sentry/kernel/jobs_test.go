@@ -104,7 +104,7 @@ func TestPIDNamespaceNested(t *testing.T) {
 		})
 		st, _ = g.wait(int32(outer), 0)
 	})
-	if inner != 1 || outer != 2 || st.Status != 2<<8 || w.k.TaskCount() != 0 {
+	if inner != 1 || outer != 2 || st.Status != 2<<8 || w.tasksLeft() != 0 {
 		t.Fatalf("inner %d outer %d %+v, %d tasks", inner, outer, st, w.k.TaskCount())
 	}
 }

@@ -16,7 +16,7 @@ func TestExitStatus(t *testing.T) {
 	if st := w.run(func(g *guest) { g.exit(42) }); st != 42<<8 {
 		t.Fatalf("status %#x", st)
 	}
-	if n := w.k.TaskCount(); n != 0 {
+	if n := w.tasksLeft(); n != 0 {
 		t.Fatalf("%d tasks left", n)
 	}
 }
@@ -40,7 +40,7 @@ func TestForkWait(t *testing.T) {
 	if none != 0 || echild != -int64(abi.ECHILD) {
 		t.Fatalf("WNOHANG %d, no children %d", none, echild)
 	}
-	if n := w.k.TaskCount(); n != 0 {
+	if n := w.tasksLeft(); n != 0 {
 		t.Fatalf("%d tasks left", n)
 	}
 }
@@ -160,7 +160,7 @@ func TestOutsideKillsInitAndNamespace(t *testing.T) {
 	if st := w.waitExit(task.tg); st != abi.SIGKILL {
 		t.Fatalf("status %#x", st)
 	}
-	if n := w.k.TaskCount(); n != 0 {
+	if n := w.tasksLeft(); n != 0 {
 		t.Fatalf("%d tasks left", n)
 	}
 }
@@ -227,7 +227,7 @@ func TestExitGroupEndsThreads(t *testing.T) {
 		g.clone(CloneArgs{Flags: threadFlags}, func(th *guest) { th.exit(11) })
 		g.loop()
 	})
-	if st != 11<<8 || w.k.TaskCount() != 0 {
+	if st != 11<<8 || w.tasksLeft() != 0 {
 		t.Fatalf("status %#x, %d tasks", st, w.k.TaskCount())
 	}
 }
@@ -318,7 +318,7 @@ func TestPidsLimit(t *testing.T) {
 		first = g.fork(func(c *guest) { c.loop() })
 		second = g.fork(func(c *guest) {})
 	})
-	if first != 2 || second != -int64(abi.EAGAIN) || w.k.TaskCount() != 0 {
+	if first != 2 || second != -int64(abi.EAGAIN) || w.tasksLeft() != 0 {
 		t.Fatalf("%d %d, %d tasks", first, second, w.k.TaskCount())
 	}
 }
