@@ -12,7 +12,7 @@ import (
 // fileSystem is one attached tree.
 type fileSystem struct {
 	super   *vfs.Super
-	root    *directory
+	root    *inode
 	rootDev [2]uint32
 	shared  bool // others may change the tree, and the Gofer tells us
 	fds     *fdCache
@@ -56,6 +56,7 @@ func Mount(ctx *vfs.Context, c *Client, attach, source string) (*vfs.Super, erro
 		fs.super.SetFlags(abi.MS_RDONLY)
 	}
 	root := fs.inode(nil, "", &attr, file)
+	fs.root = base(root)
 	if err := fs.super.SetRoot(ctx, root); err != nil {
 		return nil, err
 	}
