@@ -36,8 +36,11 @@ func trim(v uio.Bufs) uio.Bufs {
 func again(f func() (int, error)) (int, error) {
 	for {
 		n, err := f()
+		if err == nil {
+			return n, nil
+		}
 		if err != unix.EINTR {
-			return n, hostErr(err)
+			return 0, hostErr(err) // not n, which is -1: callers add up
 		}
 	}
 }
