@@ -5,19 +5,22 @@
 static uint32_t w, w2;
 static long fx(uint32_t *u, int op, uint32_t v, void *t, uint32_t *u2, uint32_t v3) { return syscall(SYS_futex, u, op, v, t, u2, v3); }
 static volatile int woken;
-static struct waiter { uint32_t *u; int op; uint32_t v, v3; } args;
+static struct waiter { uint32_t *u; int op; uint32_t v, v3; } args[32];
+static volatile int started, entered;
 
 static void *waiter(void *a) {
     struct waiter x = *(struct waiter *)a;
+    __atomic_add_fetch(&entered, 1, __ATOMIC_SEQ_CST);
     long r = fx(x.u, x.op, x.v, NULL, NULL, x.v3);
     __atomic_add_fetch(&woken, 1, __ATOMIC_SEQ_CST);
     return (void *)(r ? (long)errno : 0);
 }
 static pthread_t start(uint32_t *u, int op, uint32_t v, uint32_t v3) {
     pthread_t t;
-    args = (struct waiter){u, op, v, v3};
-    M(pthread_create(&t, NULL, waiter, &args) ? -1 : 0);
-    ms(12);
+    args[started] = (struct waiter){u, op, v, v3};
+    M(pthread_create(&t, NULL, waiter, &args[started++]) ? -1 : 0);
+    while (entered < started) ms(1);
+    ms(15); // and now it waits
     return t;
 }
 static void settle(int n) {

@@ -176,7 +176,6 @@ int main(void) {
             if (i == 2) r.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
             R(ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &r));
         }
-        R(ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &r));
         int ks;
         waitpid(k, &ks, 0);
         ST("answers", ks);

@@ -16,7 +16,7 @@ static void open_pair(void) {
 static void in(const char *t) { M(write(m, t, strlen(t))); }
 static void both(const char *w) {
     char b[8192];
-    ms(3);
+    ms(15);
     long n = read(m, b, sizeof b);
     printf("%s: ", w);
     str("echo", b, n < 0 ? 0 : n);
@@ -88,7 +88,7 @@ static void discipline(void) {
     both("rest");
     in("one\ntwo\n");
     char b[64];
-    ms(3);
+    ms(15);
     R(read(s, b, 2));
     R(read(s, b, 64));
     both("next line");
@@ -122,7 +122,7 @@ static void discipline(void) {
     flags(0, ECHO, 0, 0);
     for (int i = 0; i < 4999; i += 499) { write(m, line, 499); ms(1); }
     in("\n");
-    ms(5);
+    ms(15);
     char big[8192];
     R(read(s, big, sizeof big)); // 4095 and the newline
     read(m, b, 64);
@@ -157,11 +157,11 @@ static void discipline(void) {
     t.c_cc[VMIN] = 3, t.c_cc[VTIME] = 0;
     M(tcsetattr(s, TCSANOW, &t));
     in("ab");
-    ms(3);
+    ms(15);
     struct pollfd p = {s, POLLIN, 0};
     R(poll(&p, 1, 0));
     in("c");
-    ms(3);
+    ms(15);
     R(poll(&p, 1, 0));
     R(read(s, b, 64));
     M(fcntl(s, F_SETFL, 0));
@@ -181,7 +181,7 @@ static void discipline(void) {
     H("flush, queue, break");
     M(tcsetattr(s, TCSANOW, &was));
     in("lost\n");
-    ms(3);
+    ms(15);
     int n;
     R(ioctl(s, FIONREAD, &n));
     R(n);
@@ -189,6 +189,7 @@ static void discipline(void) {
     R(read(s, b, 64));
     R(tcflush(s, 9));
     in("dropped");
+    ms(15);
     t = was;
     R(tcsetattr(s, TCSAFLUSH, &t));
     in("\n");
@@ -199,7 +200,7 @@ static void discipline(void) {
     R(tcflow(s, TCOOFF));
     M(write(s, "held", 4) >= -1 ? 0 : 0);
     R(tcflow(s, TCOON));
-    ms(3);
+    ms(15);
     while (read(m, b, 64) > 0) {}
     tcflush(s, TCIFLUSH);
     H("window size");
@@ -215,11 +216,11 @@ static void discipline(void) {
     n = 1;
     R(ioctl(m, TIOCPKT, &n));
     M(write(s, "pkt", 3));
-    ms(3);
+    ms(15);
     n = read(m, b, 64);
     str("packet", b, n);
     tcflush(s, TCIFLUSH);
-    ms(3);
+    ms(15);
     n = read(m, b, 64);
     str("packet", b, n);
     n = 0;
@@ -264,21 +265,21 @@ static void jobs(void) {
         R(tcsetpgrp(s, getppid()));
         signal(SIGINT, sig);
         in("\x03");
-        ms(10);
+        ms(20);
         R(got);
         signal(SIGQUIT, sig);
         in("\x1c");
-        ms(10);
+        ms(20);
         R(got);
         both("after signals");
         signal(SIGWINCH, sig);
         struct winsize w = {30, 90, 0, 0};
         ioctl(m, TIOCSWINSZ, &w);
-        ms(10);
+        ms(20);
         R(got == SIGWINCH);
         got = 0;
         ioctl(m, TIOCSWINSZ, &w); // the same size: no signal
-        ms(10);
+        ms(20);
         R(got);
         H("jobs");
         // A job in the background is stopped when it reads, and (TOSTOP) writes.
@@ -328,8 +329,9 @@ static void jobs(void) {
         R(waitpid(job, &st, WUNTRACED) == job);
         ST("signals ignored", st);
         both("y");
+        signal(SIGINT, SIG_DFL);
         job = fork();
-        if (!job) { setpgid(0, 0); signal(SIGINT, SIG_DFL); for (;;) pause(); }
+        if (!job) { setpgid(0, 0); for (;;) pause(); }
         setpgid(job, job);
         signal(SIGTTOU, SIG_IGN);
         R(tcsetpgrp(s, job));
