@@ -294,6 +294,9 @@ func (t *Task) notifyExitTo(p *ThreadGroup, sig, status int32) (reap bool) {
 	}
 	p.sigMu.Unlock()
 	p.childQ.Notify(wait.In)
+	if ns := p.pid.ns(); ns.dead {
+		ns.emptyQ.Notify(wait.In) // a dying init reaps its children
+	}
 	return reap
 }
 
@@ -408,15 +411,22 @@ func (k *Kernel) killNamespace(t *Task) {
 			_ = p.group.leader.SendSignal(&info, toGroup, true)
 		}
 	}
+	t.exitTraceLocked()
+	k.tasksMu.Unlock()
+	_ = wait.Until(uninterruptible{t}, &ns.emptyQ, wait.All, noDeadline, func() bool {
+		k.tasksMu.Lock()
+		defer k.tasksMu.Unlock()
+		tg.reapAllLocked()
+		return ns.tasks <= len(tg.tasks)
+	})
+}
+
+// reapAllLocked releases every dead child, whatever signal it was to send, as a wait4
+// with __WALL in a loop would.
+func (tg *ThreadGroup) reapAllLocked() {
 	for _, c := range append([]*ThreadGroup(nil), tg.children...) {
-		if c.deadLeaderLocked() && c.leader.tracer == nil {
+		if c.deadLeaderLocked() && (c.leader.tracer == nil || c.leader.tracer.tg == tg) {
 			c.leader.releaseLocked()
 		}
 	}
-	k.tasksMu.Unlock()
-	_ = wait.Until(uninterruptible{t}, &ns.emptyQ, wait.All, noDeadline, func() bool {
-		k.tasksMu.RLock()
-		defer k.tasksMu.RUnlock()
-		return ns.tasks <= len(tg.tasks)
-	})
 }
