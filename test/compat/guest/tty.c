@@ -16,7 +16,10 @@ static void open_pair(void) {
 static void in(const char *t) { M(write(m, t, strlen(t))); }
 static void both(const char *w) {
     char b[8192];
-    ms(15);
+    // What the master writes arrives by a worker of the kernel, some time later.
+    struct pollfd p[2] = {{m, POLLIN, 0}, {s, POLLIN, 0}};
+    poll(p, 2, 500);
+    ms(10);
     long n = read(m, b, sizeof b);
     printf("%s: ", w);
     str("echo", b, n < 0 ? 0 : n);
