@@ -48,29 +48,32 @@ const (
 		secbitNoSetuidFixupLocked | secbitKeepCapsLocked | secbitNoAmbientRaise | secbitNoAmbientLocked
 )
 
+// noCaps is how /proc shows an empty set.
+const noCaps = "0000000000000000"
+
 // limitCaps reduces every thread of this process to the capabilities in keep, in all
-// sets; the bounding set too. It cannot be undone.
-func limitCaps(keep []uintptr, last uintptr) error {
+// sets, the bounding set too, and forbids new privileges. It cannot be undone.
+func limitCaps(t *threads, keep []uintptr, last uintptr) error {
 	var set uint64
 	for _, c := range keep {
 		set |= 1 << c
 	}
+	var calls []threadCall
 	for c := uintptr(0); c <= last; c++ {
-		if set&(1<<c) != 0 {
-			continue
-		}
-		if err := allThreads(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c); err != nil {
-			return fmt.Errorf("drop capability %d from the bounding set: %w", c, err)
+		if set&(1<<c) == 0 {
+			calls = append(calls, threadCall{nr: unix.SYS_PRCTL, a: unix.PR_CAPBSET_DROP, b: c})
 		}
 	}
-	if err := allThreads(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL); err != nil {
-		return fmt.Errorf("clear ambient capabilities: %w", err)
-	}
-	if err := allThreads(unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, lockedSecureBits); err != nil {
-		return fmt.Errorf("lock secure bits: %w", err)
-	}
-	if err := capset(set); err != nil {
-		return fmt.Errorf("set capabilities: %w", err)
+	calls = append(calls,
+		threadCall{nr: unix.SYS_PRCTL, a: unix.PR_CAP_AMBIENT, b: unix.PR_CAP_AMBIENT_CLEAR_ALL},
+		threadCall{nr: unix.SYS_PRCTL, a: unix.PR_SET_SECUREBITS, b: lockedSecureBits},
+		capsetCall(set),
+		threadCall{nr: unix.SYS_PRCTL, a: unix.PR_SET_NO_NEW_PRIVS, b: 1},
+	)
+	caps := fmt.Sprintf("%016x", set)
+	if err := t.do(calls, "CapInh:\t"+noCaps, "CapPrm:\t"+caps, "CapEff:\t"+caps, "CapBnd:\t"+caps, "CapAmb:\t"+noCaps,
+		"NoNewPrivs:\t1"); err != nil {
+		return fmt.Errorf("drop capabilities: %w", err)
 	}
 	return nil
 }

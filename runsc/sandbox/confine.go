@@ -38,10 +38,15 @@ func (cfg *BootConfig) Ready() error { return cfg.tether.ready() }
 // SealSentry. On an error the caller must end the process (BootConfig.Fail).
 func ConfineSentry(cfg *BootConfig) error {
 	last := lastCap()
+	t, err := openThreads()
+	if err != nil {
+		return err
+	}
+	defer t.close()
 	if err := startNetpoll(); err != nil {
 		return err
 	}
-	if err := setIDs(0, 0, cfg.SetGroups); err != nil {
+	if err := setIDs(t, cfg.SetGroups); err != nil {
 		return err
 	}
 	if err := hideHostname(); err != nil {
@@ -53,7 +58,7 @@ func ConfineSentry(cfg *BootConfig) error {
 	if err := limitResources(); err != nil {
 		return err
 	}
-	if err := limitCaps(nil, last); err != nil {
+	if err := limitCaps(t, nil, last); err != nil {
 		return err
 	}
 	if err := lockProcess(); err != nil {
@@ -98,18 +103,16 @@ func startNetpoll() error {
 	return w.Close()
 }
 
-// setIDs makes this process user and group id of its user namespace, in every thread.
-func setIDs(uid, gid int, setGroups bool) error {
+// setIDs makes this process user and group 0 of its user namespace, in every thread.
+func setIDs(t *threads, setGroups bool) error {
+	calls := []threadCall{{nr: unix.SYS_SETRESGID}, {nr: unix.SYS_SETRESUID}}
+	want := []string{"Uid:\t0\t0\t0\t0", "Gid:\t0\t0\t0\t0"}
 	if setGroups {
-		if err := syscall.Setgroups(nil); err != nil {
-			return fmt.Errorf("drop supplementary groups: %w", err)
-		}
+		calls = append([]threadCall{{nr: unix.SYS_SETGROUPS}}, calls...)
+		want = append(want, "Groups:\t ")
 	}
-	if err := syscall.Setresgid(gid, gid, gid); err != nil {
-		return fmt.Errorf("become group %d: %w", gid, err)
-	}
-	if err := syscall.Setresuid(uid, uid, uid); err != nil {
-		return fmt.Errorf("become user %d: %w", uid, err)
+	if err := t.do(calls, want...); err != nil {
+		return fmt.Errorf("change the user: %w", err)
 	}
 	return nil
 }
@@ -139,11 +142,8 @@ func limitResources() error {
 	return nil
 }
 
-// lockProcess forbids new privileges and looks into this process from others of its user.
+// lockProcess forbids looks into this process from others of its user.
 func lockProcess() error {
-	if err := allThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1); err != nil {
-		return fmt.Errorf("set no_new_privs: %w", err)
-	}
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("set dumpable off: %w", err)
 	}

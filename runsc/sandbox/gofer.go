@@ -82,11 +82,16 @@ func watchSentry(pidFD int) {
 // needs.
 func confineGofer(cfg *GoferConfig, t *tether, service Service) error {
 	last := lastCap()
+	all, err := openThreads()
+	if err != nil {
+		return err
+	}
+	defer all.close()
 	if err := startNetpoll(); err != nil {
 		return err
 	}
 	if cfg.InUserNS || cfg.SetGroups {
-		if err := setIDs(0, 0, cfg.SetGroups); err != nil {
+		if err := setIDs(all, cfg.SetGroups); err != nil {
 			return err
 		}
 	}
@@ -102,7 +107,7 @@ func confineGofer(cfg *GoferConfig, t *tether, service Service) error {
 	if err := limitResources(); err != nil {
 		return err
 	}
-	if err := limitCaps(goferCapList, last); err != nil {
+	if err := limitCaps(all, goferCapList, last); err != nil {
 		return err
 	}
 	if err := lockProcess(); err != nil {
