@@ -70,7 +70,8 @@ func (s *State) save(dir string) error {
 	return writeAtomic(filepath.Join(dir, stateName), data, 0o600)
 }
 
-// writeAtomic replaces path by way of a temporary file beside it.
+// writeAtomic replaces path by way of a temporary file beside it. Nothing waits for the
+// disk: what the file describes does not outlive the running system either.
 func writeAtomic(path string, data []byte, mode os.FileMode) (err error) {
 	dir, name := filepath.Split(path)
 	f, err := os.CreateTemp(dir, "."+name+"-")
@@ -86,9 +87,6 @@ func writeAtomic(path string, data []byte, mode os.FileMode) (err error) {
 	_, err = f.Write(data)
 	if err == nil {
 		err = f.Chmod(mode)
-	}
-	if err == nil {
-		err = f.Sync()
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
