@@ -88,14 +88,17 @@ func (a *app) exec(id string, argv []string, e *execFlags) (int, error) {
 	if console != nil {
 		defer console.Close()
 	}
+	sigs := container.CatchSignals()
 	pid, err := c.Exec(opts)
 	if err != nil {
+		sigs.Drop()
 		return 0, err
 	}
 	if console != nil {
 		console.CloseSlave()
 	}
 	if e.detach {
+		sigs.Drop()
 		return 0, a.execDetached(c, pid, e.pidFile)
 	}
 	if e.pidFile != "" {
@@ -104,7 +107,7 @@ func (a *app) exec(id string, argv []string, e *execFlags) (int, error) {
 			return 0, errors.Join(err, killExec(c, pid))
 		}
 	}
-	return a.execForeground(c, pid, console)
+	return a.execForeground(c, pid, console, sigs)
 }
 
 // execDetached leaves a process that stands for the one in the container.
@@ -123,7 +126,7 @@ func killExec(c *container.Container, pid int32) error {
 	return c.Client().Signal(&control.SignalArgs{ID: c.ID, PID: pid, Signal: 9})
 }
 
-func (a *app) execForeground(c *container.Container, pid int32, console *container.Console) (int, error) {
+func (a *app) execForeground(c *container.Container, pid int32, console *container.Console, sigs *container.CaughtSignals) (int, error) {
 	var att *container.Attachment
 	if console != nil {
 		var err error
@@ -133,7 +136,7 @@ func (a *app) execForeground(c *container.Container, pid int32, console *contain
 		defer att.Detach()
 	}
 	client := c.Client()
-	stop := container.ForwardSignals(client, c.ID, pid)
+	stop := sigs.Forward(client, c.ID, pid)
 	defer stop()
 	defer watchSize(att)()
 	status, err := client.Wait(backgroundUntil(c), &control.WaitArgs{ID: c.ID, PID: pid, KillOnHangup: true})

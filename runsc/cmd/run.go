@@ -187,7 +187,7 @@ func openConsole(p *specs.Process, socket string, detach bool, stdio *[3]*os.Fil
 // (sd_listen_fds(3)), with the variables that describe the latter.
 func inheritedFDs(preserve int) (files []*os.File, env []string, err error) {
 	listen := 0
-	if v := os.Getenv("LISTEN_FDS"); v != "" {
+	if v := os.Getenv("LISTEN_FDS"); v != "" && os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid()) {
 		if listen, err = strconv.Atoi(v); err != nil || listen < 0 {
 			return nil, nil, fmt.Errorf("environment variable LISTEN_FDS=%q is not a number", v)
 		}
@@ -222,7 +222,9 @@ func (a *app) run(id string, r *runFlags) (code int, err error) {
 		}
 		defer att.Detach()
 	}
+	sigs := container.CatchSignals()
 	if err := cr.Start(a.log.warn); err != nil {
+		sigs.Drop()
 		if cr.Sandbox != nil {
 			cr.Sandbox.Kill()
 		}
@@ -230,10 +232,11 @@ func (a *app) run(id string, r *runFlags) (code int, err error) {
 		return 0, err
 	}
 	if r.detach {
+		sigs.Drop()
 		return 0, cr.Release()
 	}
 	cr.Unlock()
-	code, err = a.waitForeground(cr, att)
+	code, err = a.waitForeground(cr, att, sigs)
 	if r.keep {
 		if cr.Sandbox != nil {
 			_ = cr.Sandbox.Detach()
@@ -244,9 +247,9 @@ func (a *app) run(id string, r *runFlags) (code int, err error) {
 }
 
 // waitForeground waits for the container's init and passes signals on.
-func (a *app) waitForeground(cr *container.Creation, att *container.Attachment) (int, error) {
+func (a *app) waitForeground(cr *container.Creation, att *container.Attachment, sigs *container.CaughtSignals) (int, error) {
 	client := cr.Client()
-	stop := container.ForwardSignals(client, cr.ID, 0)
+	stop := sigs.Forward(client, cr.ID, 0)
 	defer stop()
 	defer watchSize(att)()
 	if cr.Sandbox == nil {

@@ -51,7 +51,7 @@ func ProxyMain(args []string) int {
 		return 1
 	}
 	client := &control.Client{Dir: args[0]}
-	stop := ForwardSignals(client, args[1], int32(pid))
+	stop := CatchSignals().Forward(client, args[1], int32(pid))
 	defer stop()
 	status, err := control.FinishWait(os.NewFile(3, "wait"))
 	if err != nil {
@@ -61,14 +61,26 @@ func ProxyMain(args []string) int {
 	return status.Code()
 }
 
-// ForwardSignals passes the signals that this process gets on to one in a container.
-func ForwardSignals(client *control.Client, id string, pid int32) (stop func()) {
-	ch := make(chan os.Signal, 64)
-	signal.Notify(ch)
+// CaughtSignals are the signals that this process has got since CatchSignals.
+type CaughtSignals struct{ ch chan os.Signal }
+
+// CatchSignals begins to collect signals that are meant for a process in a container. It
+// comes before that process starts: what arrives in between must not end this one.
+func CatchSignals() *CaughtSignals {
+	s := &CaughtSignals{make(chan os.Signal, 64)}
+	signal.Notify(s.ch)
+	return s
+}
+
+// Drop ends the collection.
+func (s *CaughtSignals) Drop() { signal.Stop(s.ch) }
+
+// Forward passes the signals on to a process in a container. stop ends that.
+func (s *CaughtSignals) Forward(client *control.Client, id string, pid int32) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for sig := range ch {
+		for sig := range s.ch {
 			n, ok := sig.(syscall.Signal)
 			if !ok || !forwarded(n) {
 				continue
@@ -77,8 +89,8 @@ func ForwardSignals(client *control.Client, id string, pid int32) (stop func()) 
 		}
 	}()
 	return func() {
-		signal.Stop(ch)
-		close(ch)
+		signal.Stop(s.ch)
+		close(s.ch)
 		<-done
 	}
 }
