@@ -8,6 +8,7 @@ import (
 	"os"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"lazaret/runsc/control"
 	"lazaret/runsc/sandbox"
@@ -91,6 +92,14 @@ func dupStdio(files []*os.File, n int) (stdio [3]int, extra []int, err error) {
 		}
 	}
 	return stdio, extra, nil
+}
+
+func closeDonated(stdio [3]int, extra []int) {
+	for _, fd := range append(stdio[:], extra...) {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
 }
 
 func closeFiles(files []*os.File) {
@@ -260,6 +269,12 @@ func (s *Sentry) Exec(args *control.ExecArgs) (int32, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	loaded := false
+	defer func() {
+		if !loaded { // load makes files of them, failing or not
+			closeDonated(stdio, extra)
+		}
+	}()
 	if c.status == control.StatusPaused && !args.IgnorePaused {
 		return 0, fmt.Errorf("container %q is paused; resume it first", args.ID)
 	}
@@ -272,6 +287,7 @@ func (s *Sentry) Exec(args *control.ExecArgs) (int32, error) {
 		return 0, err
 	}
 	t.SetCreds(rootCreds(c.userNS))
+	loaded = true
 	if err := c.load(t, p, stdio, extra); err != nil {
 		t.Abandon()
 		return 0, err
