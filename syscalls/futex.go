@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"lazaret/sentry/kernel"
-	"lazaret/sentry/kernel/clock"
 	"lazaret/syscalls/abi"
 )
 
@@ -70,18 +69,20 @@ func futexDeadline(t *kernel.Task, addr abi.Addr, realtime bool) (time.Time, err
 	return t.Kernel().Clock.Deadline(id, ts.Nano()), nil
 }
 
-// futexRestart goes on with a FUTEX_WAIT that has a relative timeout: kernel.RestartBlock.
+// futexRestart goes on with a wait that has a timeout: kernel.RestartBlock. A handler
+// ends such a wait whatever SA_RESTART says.
 type futexRestart struct {
-	Addr       abi.Addr
-	Shared     bool
-	Val        uint32
-	DeadlineNS int64 // CLOCK_MONOTONIC
+	Addr        abi.Addr
+	Shared      bool
+	Val, Bitset uint32
+	Clock       int32
+	DeadlineNS  int64
 }
 
 // Restart waits until the deadline.
 func (f *futexRestart) Restart(t *kernel.Task) (uint64, error) {
-	left := f.DeadlineNS - t.Kernel().Clock.MonotonicNS()
-	err := t.FutexWait(f.Addr, f.Shared, f.Val, abi.FUTEX_BITSET_MATCH_ANY, clock.After(left))
+	deadline := t.Kernel().Clock.Deadline(f.Clock, f.DeadlineNS)
+	err := t.FutexWait(f.Addr, f.Shared, f.Val, f.Bitset, deadline)
 	if err == abi.ERESTARTSYS {
 		return 0, t.SetRestart(f)
 	}
@@ -89,18 +90,15 @@ func (f *futexRestart) Restart(t *kernel.Task) (uint64, error) {
 }
 
 func futexWait(t *kernel.Task, a *abi.Args, op, cmd uint32, shared bool) (uint64, error) {
+	if cmd == abi.FUTEX_WAIT_BITSET && a.Uint(5) == 0 {
+		return 0, abi.EINVAL
+	}
+	f := &futexRestart{Addr: a.Addr(0), Shared: shared, Val: a.Uint(2), Bitset: abi.FUTEX_BITSET_MATCH_ANY, Clock: abi.CLOCK_MONOTONIC}
 	if cmd == abi.FUTEX_WAIT_BITSET {
-		if a.Uint(5) == 0 {
-			return 0, abi.EINVAL
-		}
-		deadline, err := futexDeadline(t, a.Addr(3), op&abi.FUTEX_CLOCK_REALTIME != 0)
-		if err != nil {
-			return 0, err
-		}
-		return done0(t.FutexWait(a.Addr(0), shared, a.Uint(2), a.Uint(5), deadline))
+		f.Bitset = a.Uint(5)
 	}
 	if a.Addr(3) == 0 {
-		return done0(t.FutexWait(a.Addr(0), shared, a.Uint(2), abi.FUTEX_BITSET_MATCH_ANY, time.Time{}))
+		return done0(t.FutexWait(f.Addr, shared, f.Val, f.Bitset, time.Time{}))
 	}
 	ts, err := copyIn[abi.Timespec](t, a.Addr(3))
 	if err != nil {
@@ -109,7 +107,10 @@ func futexWait(t *kernel.Task, a *abi.Args, op, cmd uint32, shared bool) (uint64
 	if !ts.Valid() {
 		return 0, abi.EINVAL
 	}
-	f := &futexRestart{a.Addr(0), shared, a.Uint(2), saturatingAdd(t.Kernel().Clock.MonotonicNS(), ts.Nano())}
+	f.DeadlineNS = ts.Nano()
+	if cmd == abi.FUTEX_WAIT { // relative
+		f.DeadlineNS = saturatingAdd(t.Kernel().Clock.MonotonicNS(), f.DeadlineNS)
+	}
 	return f.Restart(t)
 }
 

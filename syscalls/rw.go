@@ -307,6 +307,9 @@ func (x *transfer) sleep(bufs uio.Bufs, n *int) error {
 	if err == abi.ETIMEDOUT {
 		return abi.EAGAIN
 	}
+	if err == abi.ERESTARTSYS && !deadline.IsZero() {
+		return abi.EINTR // with a timeout it is never restarted (signal(7))
+	}
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"lazaret/sentry/auth"
 	"lazaret/sentry/uio"
@@ -24,12 +25,20 @@ func Of(f *vfs.File) (Socket, error) {
 }
 
 // Read implements vfs.FileOps.
-func (o *openSocket) Read(ctx *vfs.Context, _ *vfs.File, dst uio.Bufs, _ *int64) (int, error) {
+func (o *openSocket) Read(ctx *vfs.Context, f *vfs.File, dst uio.Bufs, _ *int64) (int, error) {
 	m := Message{Bufs: dst}
 	n, err := o.s.Recv(ctx, &m)
 	m.Control.Release()
+	if err == abi.EAGAIN && o.s.Poll()&wait.RdHup != 0 {
+		if block, _ := blocking(ctx, f, 0, 0); block {
+			return 0, nil // a shutdown ends a receive that waits, as in Recv
+		}
+	}
 	return n, err
 }
+
+// Timeouts returns SO_RCVTIMEO and SO_SNDTIMEO, which bound read(2) and write(2) too.
+func (o *openSocket) Timeouts() (read, write time.Duration) { return timeouts(o.s) }
 
 // Write implements vfs.FileOps.
 func (o *openSocket) Write(ctx *vfs.Context, _ *vfs.File, src uio.Bufs, _ *int64) (int, error) {

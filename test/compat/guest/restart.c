@@ -57,12 +57,12 @@ static sigset_t es;
 static int fill(int fd) { int f = fcntl(fd, F_GETFL); fcntl(fd, F_SETFL, f | O_NONBLOCK); while (write(fd, buf, 4096) > 0) {} while (write(fd, buf, 1) > 0) {} fcntl(fd, F_SETFL, f); return fd; }
 static int pty(int slave) { int m, s; openpty(&m, &s, 0, 0, 0); return slave ? s : m; }
 static int lockfile(int how) {
-	char n[] = "/tmp/p9lXXXXXX"; int fd = mkstemp(n), q[2]; char c; pipe(q);
+	char n[] = "p9lXXXXXX"; int fd = mkstemp(n), q[2]; char c; pipe(q);
 	if (fork() == 0) { int f = open(n, O_RDWR); struct flock l = {F_WRLCK}; if (how) flock(f, LOCK_EX); else fcntl(f, F_SETLK, &l); write(q[1], "", 1); sleep(60); _exit(0); }
 	read(q[0], &c, 1); unlink(n); int f2 = fd; struct flock l = {F_WRLCK};
 	if (how == 1) { return flock(f2, LOCK_EX); } if (how == 2) return fcntl(f2, F_OFD_SETLKW, &l); return fcntl(f2, F_SETLKW, &l);
 }
-static int fifo(int fl) { char n[64]; sprintf(n, "/tmp/p9f%d", getpid()); mkfifo(n, 0600); int r = open(n, fl); int e = errno; unlink(n); errno = e; return r; }
+static int fifo(int fl) { char n[64]; sprintf(n, "p9f%d", getpid()); mkfifo(n, 0600); int r = open(n, fl); int e = errno; unlink(n); errno = e; return r; }
 static int semw(struct timespec *t) { int id = semget(IPC_PRIVATE, 1, 0600); struct sembuf b = {0, -1, 0}; int r = semtimedop(id, &b, 1, t); int e = errno; semctl(id, 0, IPC_RMID); errno = e; return r; }
 static int msgw(int snd) { int id = msgget(IPC_PRIVATE, 0600); struct { long t; char b[8192]; } m = {1}; if (snd) while (msgsnd(id, &m, 8192, IPC_NOWAIT) == 0) {} int r = snd ? msgsnd(id, &m, 8192, 0) : msgrcv(id, &m, 8192, 0, 0); int e = errno; msgctl(id, IPC_RMID, 0); errno = e; return r; }
 static int kid(void) { pid_t c = fork(); if (!c) { sleep(60); _exit(0); } return c; }
