@@ -13,6 +13,7 @@ import (
 	"lazaret/sentry/kernel"
 	"lazaret/sentry/memfile"
 	"lazaret/sentry/vfs"
+	"lazaret/syscalls/abi"
 )
 
 // container is one container of the sandbox.
@@ -35,6 +36,7 @@ type container struct {
 	status   control.ContainerStatus
 	starting bool // startContainer hooks run
 	init     *kernel.Task
+	initProc *process           // of init; not in procs before it was started
 	procs    map[int32]*process // by pid in the container; init too
 }
 
@@ -69,7 +71,7 @@ func (s *Sentry) newContainer(args *control.CreateArgs, spec *specs.Spec, fds co
 func (c *container) build() error {
 	c.setLimits()
 	var err error
-	if c.kc, err = c.s.k.NewContainer(c.id, c.acct, nil); err != nil {
+	if c.kc, err = c.s.k.NewContainer(c.id, c.acct, c.sharedPIDs()); err != nil {
 		return fmt.Errorf("make container %q: %w", c.id, err)
 	}
 	if l := c.spec.Linux; l != nil && l.Resources != nil && l.Resources.Pids != nil {
@@ -80,8 +82,28 @@ func (c *container) build() error {
 	if err := c.makeUserNS(); err != nil {
 		return err
 	}
-	c.init, err = c.makeInit()
-	return err
+	if c.init, err = c.makeInit(); err != nil {
+		return err
+	}
+	c.initProc = &process{task: c.init, done: make(chan struct{})}
+	return nil
+}
+
+// sharedPIDs returns the pid namespace that a further container of the sandbox shares
+// with the first: it names one by a path, or asks for none of its own. nil: a new one.
+func (c *container) sharedPIDs() *kernel.PIDNamespace {
+	c.s.mu.Lock()
+	root := c.s.root
+	c.s.mu.Unlock()
+	if root == nil || c.spec.Linux == nil {
+		return nil
+	}
+	for _, ns := range c.spec.Linux.Namespaces {
+		if ns.Type == specs.PIDNamespace && ns.Path == "" {
+			return nil
+		}
+	}
+	return root.kc.PIDNS()
 }
 
 // setLimits takes the memory limit over into the kernel's own account. The host's cgroup
@@ -136,6 +158,10 @@ func rootCreds(ns *auth.UserNamespace) *auth.Creds {
 func (c *container) release() {
 	if c.init != nil && c.status == control.StatusCreated {
 		c.init.Abandon()
+		if c.initProc != nil { // who waits for it hears that it was killed
+			c.initProc.code = abi.SIGKILL
+			close(c.initProc.done)
+		}
 	}
 	if c.kc != nil {
 		_ = c.s.k.RemoveContainer(c.kc) // EBUSY: tasks that are still exiting keep it

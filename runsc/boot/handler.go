@@ -144,7 +144,10 @@ func (c *container) beginStart() error {
 
 // run starts a process that is ready and watches for its end. c.mu is held.
 func (c *container) run(t *kernel.Task) *process {
-	p := &process{task: t, done: make(chan struct{})}
+	p := c.initProc
+	if t != c.init {
+		p = &process{task: t, done: make(chan struct{})}
+	}
 	pid := t.ThreadGroup().PIDIn(c.kc.PIDNS())
 	c.procs[pid] = p
 	t.Start()
@@ -327,12 +330,7 @@ func (c *container) process(pid int32) (*process, int32, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if pid == 0 {
-		for n, p := range c.procs {
-			if p.task == c.init {
-				return p, n, nil
-			}
-		}
-		return nil, 0, fmt.Errorf("container %q was not started", c.id)
+		return c.initProc, 0, nil
 	}
 	if p := c.procs[pid]; p != nil {
 		return p, pid, nil

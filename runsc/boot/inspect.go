@@ -28,6 +28,9 @@ func (s *Sentry) Processes(id string) ([]control.Process, error) {
 	wall := s.k.Clock.RealtimeNS()
 	var out []control.Process
 	for _, tg := range s.k.Groups(ns) {
+		if tg.Container() != c.kc { // the namespace may be the whole pod's
+			continue
+		}
 		l := tg.Leader()
 		user, system, _, _ := tg.CPUTimes()
 		mono, _ := l.StartNS()
@@ -68,6 +71,9 @@ func (s *Sentry) Stats(id string) (*control.Stats, error) {
 	}
 	st := &control.Stats{MemoryUsage: c.acct.Used(), MemoryMax: c.acct.Peak(), Pids: uint64(c.kc.Tasks()), OOMKills: c.acct.Fails()}
 	for _, tg := range s.k.Groups(c.kc.PIDNS()) {
+		if tg.Container() != c.kc {
+			continue
+		}
 		u, sys, _, _ := tg.CPUTimes()
 		st.CPUUserNS += uint64(u)
 		st.CPUSystemNS += uint64(sys)
