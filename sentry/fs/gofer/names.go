@@ -39,7 +39,7 @@ type listing struct{ entries []proto.DirEntry }
 // as many questions. maxFetch is the size in bytes of a listing above which it is given up.
 const (
 	fetchAfter   = 2
-	bytesPerMiss = 1 << 10
+	bytesPerMiss = 1 << 12
 	maxFetch     = 1 << 20
 )
 

@@ -16,7 +16,7 @@ type node struct {
 	fs    *FS
 	typ   uint32
 	ino   uint64
-	dev   uint64 // st_dev, when it is not the overlay's own; 0
+	dev   uint64    // st_dev, when it is not the overlay's own; 0
 	self  vfs.Inode // the inode that embeds this node
 	lower vfs.Inode // nil: exists only in the upper tree
 
