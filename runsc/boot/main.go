@@ -34,6 +34,7 @@ func Main() {
 		os.Exit(1)
 	}
 	debug.SetMaxThreads(maxThreads)
+	startHeapPacer()
 	if n := len(cfg.Host.CPUs); n > 0 {
 		runtime.GOMAXPROCS(n)
 	}
