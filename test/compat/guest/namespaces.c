@@ -172,8 +172,8 @@ static void pids(void) {
     H("pid namespace");
     int st;
     pid_t k = M(clone(child, stk + sizeof stk, CLONE_NEWPID | SIGCHLD, NULL));
-    B(k != 1);
     R(waitpid(k, &st, 0) == k);
+    B(k != 1);
     ST("init", st);
     CHILD({
         char was[64];

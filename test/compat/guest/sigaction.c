@@ -5,7 +5,8 @@
 #include <sys/epoll.h>
 #include <ucontext.h>
 
-static volatile int n;
+static volatile int *count_; // shared with the children, so that they act after the signal
+#define n (*count_)
 static char stack_[65536];
 static void count(int s) { n++; }
 static void set(int s, void (*f)(int), int flags) {
@@ -47,39 +48,40 @@ static void restarts(int flags) {
     M(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
     set(SIGALRM, count, flags);
     // A second process ends each wait, so that what restarts ends too.
-#define FEED(fd) ({ pid_t f_ = fork(); if (!f_) { ms(70); write(fd, "x", 1); _exit(0); } f_; })
+#define FEED(fd) ({ int was_ = n; pid_t f_ = fork(); if (!f_) { while (n == was_) ms(1); ms(10); write(fd, "x", 1); _exit(0); } f_; })
     pid_t pid = FEED(p[1]);
-    after(25);
+    after(40);
     R(read(p[0], &c, 1));
     waitpid(pid, NULL, 0);
     pid = FEED(s[1]);
-    after(25);
+    after(40);
     R(recv(s[0], &c, 1, 0));
     waitpid(pid, NULL, 0);
+    int was = n;
     pid = fork();
-    if (!pid) { ms(70); _exit(5); }
-    after(25);
+    if (!pid) { while (n == was) ms(1); ms(10); _exit(5); }
+    after(40);
     R(waitpid(pid, NULL, 0) > 0 ? 1 : -1);
     waitpid(pid, NULL, 0);
-    struct timespec ts = {0, 60000000}, rem = {0, 0};
-    after(25);
+    struct timespec ts = {2, 0}, rem = {0, 0};
+    after(40);
     R(nanosleep(&ts, &rem));
-    B(rem.tv_nsec > 5000000 && rem.tv_nsec < 60000000);
-    after(25);
-    R(poll(NULL, 0, 60));
+    B(rem.tv_sec < 2 && rem.tv_sec + rem.tv_nsec > 0);
+    after(40);
+    R(poll(NULL, 0, 2000));
     int ep = epoll_create1(0);
     struct epoll_event ev;
-    after(25);
-    R(epoll_wait(ep, &ev, 1, 60));
-    struct timeval tv = {0, 60000};
-    after(25);
+    after(40);
+    R(epoll_wait(ep, &ev, 1, 2000));
+    struct timeval tv = {2, 0};
+    after(40);
     R(select(0, NULL, NULL, NULL, &tv));
-    after(25);
+    after(40);
     R(clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL) == EINTR);
-    after(25);
+    after(40);
     R(pause());
-    setsockopt(s[0], SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){0, 60000}, sizeof tv);
-    after(25);
+    setsockopt(s[0], SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){2, 0}, sizeof tv);
+    after(40);
     while (recv(s[0], &c, 1, MSG_DONTWAIT) > 0) {}
     R(recv(s[0], &c, 1, 0)); // a socket with a timeout does not restart
     R(n);
@@ -88,6 +90,7 @@ static void restarts(int flags) {
 }
 
 int main(void) {
+    count_ = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     H("interrupted");
     restarts(0);
     H("restarted");

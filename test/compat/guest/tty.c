@@ -14,6 +14,8 @@ static void open_pair(void) {
     s = M(open(slave, O_RDWR | O_NOCTTY | O_NONBLOCK));
 }
 static void in(const char *t) { M(write(m, t, strlen(t))); }
+// until waits for input to be there: the kernel's worker brings it some time later.
+static void until(int fd) { struct pollfd p = {fd, POLLIN, 0}; poll(&p, 1, 500); ms(10); }
 static void both(const char *w) {
     char b[8192];
     // What the master writes arrives by a worker of the kernel, some time later.
@@ -35,6 +37,8 @@ static void flags(unsigned lset, unsigned lclr, unsigned iset, unsigned iclr) {
 }
 static volatile int got;
 static void sig(int n) { got = n; }
+
+static void signalled(void) { for (int i = 0; i < 500 && !got; i++) ms(1); }
 
 static void open_rules(void) {
     H("open");
@@ -91,7 +95,7 @@ static void discipline(void) {
     both("rest");
     in("one\ntwo\n");
     char b[64];
-    ms(15);
+    until(s);
     R(read(s, b, 2));
     R(read(s, b, 64));
     both("next line");
@@ -125,7 +129,7 @@ static void discipline(void) {
     flags(0, ECHO, 0, 0);
     for (int i = 0; i < 4999; i += 499) { write(m, line, 499); ms(1); }
     in("\n");
-    ms(15);
+    until(s);
     char big[8192];
     R(read(s, big, sizeof big)); // 4095 and the newline
     read(m, b, 64);
@@ -164,7 +168,7 @@ static void discipline(void) {
     struct pollfd p = {s, POLLIN, 0};
     R(poll(&p, 1, 0));
     in("c");
-    ms(15);
+    until(s);
     R(poll(&p, 1, 0));
     R(read(s, b, 64));
     M(fcntl(s, F_SETFL, 0));
@@ -184,15 +188,16 @@ static void discipline(void) {
     H("flush, queue, break");
     M(tcsetattr(s, TCSANOW, &was));
     in("lost\n");
-    ms(15);
+    until(s);
     int n;
     R(ioctl(s, FIONREAD, &n));
     R(n);
     R(tcflush(s, TCIFLUSH));
     R(read(s, b, 64));
     R(tcflush(s, 9));
+    while (read(m, b, 64) > 0) {}
     in("dropped");
-    ms(15);
+    until(m);
     t = was;
     R(tcsetattr(s, TCSAFLUSH, &t));
     in("\n");
@@ -219,11 +224,11 @@ static void discipline(void) {
     n = 1;
     R(ioctl(m, TIOCPKT, &n));
     M(write(s, "pkt", 3));
-    ms(15);
+    until(m);
     n = read(m, b, 64);
     str("packet", b, n);
     tcflush(s, TCIFLUSH);
-    ms(15);
+    until(m);
     n = read(m, b, 64);
     str("packet", b, n);
     n = 0;
@@ -250,7 +255,9 @@ static void discipline(void) {
 static void jobs(void) {
     open_pair();
     H("controlling terminal");
-    int st;
+    int st, over[2];
+    char c;
+    M(pipe(over));
     pid_t leader = fork();
     if (!leader) {
         setsid();
@@ -268,17 +275,19 @@ static void jobs(void) {
         R(tcsetpgrp(s, getppid()));
         signal(SIGINT, sig);
         in("\x03");
-        ms(20);
+        signalled();
         R(got);
         signal(SIGQUIT, sig);
+        got = 0;
         in("\x1c");
-        ms(20);
+        signalled();
         R(got);
         both("after signals");
         signal(SIGWINCH, sig);
         struct winsize w = {30, 90, 0, 0};
+        got = 0;
         ioctl(m, TIOCSWINSZ, &w);
-        ms(20);
+        signalled();
         R(got == SIGWINCH);
         got = 0;
         ioctl(m, TIOCSWINSZ, &w); // the same size: no signal
@@ -354,7 +363,8 @@ static void jobs(void) {
     }
     close(s);
     waitpid(leader, &st, 0);
-    ms(60);
+    close(over[1]);
+    read(over[0], &c, 1); // the last job is over
     ST("leader", st);
     H("TIOCNOTTY and a second session");
     close(m);
