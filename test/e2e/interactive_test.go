@@ -1,0 +1,132 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// bash is an interactive shell without anybody's settings.
+var bash = []string{"bash", "--norc", "--noprofile", "-i"}
+
+// step types a line and waits for what it brings. A prompt is "@@ ".
+type step struct {
+	send, expect string
+}
+
+// steps is a session in a shell with job control; it ends the shell with exit code 7.
+// Patterns begin after what is echoed, so that a line is not taken for its own answer.
+var steps = []step{
+	{"PS1='@''@ '; bind 'set enable-bracketed-paste off'\n", `\r@@ `},
+	{"echo one $((1+1))\n", `one 2\r\n@@ `},
+	{"tty; [ -t 0 ] && echo is a t''ty\n", `/dev/(pts/\d+|console)\r\nis a tty\r\n@@ `},
+	{"stty size\n", `24 80\r\n@@ `},
+	{"sleep 100\n", `sleep 100\r\n`},
+	{"\x03", `\^C\r\n@@ `},
+	{"echo st $?\n", `st 130\r\n@@ `},
+	{"sleep 101\n", `sleep 101\r\n`},
+	{"\x1a", `\[1\]\+  Stopped +sleep 101\r\n@@ `},
+	{"echo st $?; jobs\n", `st 148\r\n\[1\]\+  Stopped +sleep 101\r\n@@ `},
+	{"bg\n", `\[1\]\+ sleep 101 &\r\n@@ `},
+	{"jobs\n", `\[1\]\+  Running +sleep 101 &\r\n@@ `},
+	{"fg\n", `sleep 101\r\n`},
+	{"\x03", `\^C\r\n@@ `},
+	{"cat | tr a-z A-Z\n", `tr a-z A-Z\r\n`},
+	{"typed\n", `typed\r\n`},
+	{"\x04", `TYPED\r\n@@ `},
+	{"cat\n", `cat\r\n`},
+	{"wrong\x15right\x7fT\n", `righT\r\n`},
+	{"\x04", `@@ `},
+	{"sleep 102 &\n", `\[1\] \d+\r\n@@ `},
+	{"kill %1; wait %1 2>/dev/null; echo w $?\n", `w 143\r\n`},
+	{"trap 'echo caught' INT; true\n", `@@ `},
+	{"\x03", `caught`},
+	{"trap - INT; true\n", `@@ `},
+	{"sleep 0.2 & cat\n", `\[1\] \d+\r\n`},
+	{"\x1c", `Quit`},
+	{"(read -s -p 'pass: ' x; echo; echo got $x)\n", `pass: `},
+	{"secret\n", `^\r\ngot secret\r\n@@ `},
+	{"cat & sleep 0.5; jobs\n", `Stopped +cat\r\n@@ `},
+	{"kill %cat; wait 2>/dev/null; bash --norc --noprofile -c 'sleep 103'\n", `sleep 103'\r\n`},
+	{"\x1a", `Stopped`},
+	{"kill %%; fg 2>/dev/null; echo f $?\n", `f (143|1|127)\r\n@@ `},
+}
+
+func (tm *typist) session() {
+	tm.t.Helper()
+	tm.expect(`[#$] `)
+	for _, s := range steps {
+		if s.send[0] < ' ' {
+			// A key typed at a program: it must be there to get it.
+			time.Sleep(300 * time.Millisecond)
+		}
+		tm.send(s.send)
+		tm.expect(s.expect)
+	}
+	tm.send("trap 'echo winch; stty size' WINCH; true\n")
+	tm.expect(`@@ `)
+	tm.resize(40, 132)
+	tm.send("\n")
+	tm.expect(`winch\r\n40 132\r\n`)
+	tm.send("exit 7\n")
+	if code := tm.exit(); code != 7 {
+		tm.t.Errorf("exit code %d, want 7; all:\n%s", code, tm.transcript())
+	}
+}
+
+// terminalBundle is an interactive shell over this machine's root.
+func terminalBundle(t *testing.T, argv []string, tty bool) *bundle {
+	t.Helper()
+	return newBundle(t, func(s *specs.Spec) {
+		s.Root = &specs.Root{Path: "/"}
+		s.Process.Terminal, s.Process.Args, s.Process.Cwd = tty, argv, "/tmp"
+		s.Process.Env = environment()
+	})
+}
+
+// TestInteractive types the same into each kind of terminal.
+func TestInteractive(t *testing.T) {
+	t.Run("native", func(t *testing.T) {
+		onTerminal(t, nativeArgs(t, bash...)...).session()
+	})
+	if nativeOnly {
+		return
+	}
+	known := knownFailures(t)
+	kinds := map[string]func(t *testing.T){
+		"do": func(t *testing.T) {
+			args := doArgs(t, bash...)
+			for i, a := range args {
+				if a == "no" && args[i-1] == "--tty" {
+					args[i] = "yes"
+				}
+			}
+			onTerminal(t, args...).session()
+		},
+		"run": func(t *testing.T) {
+			r, id := ours(t), newID()
+			b := terminalBundle(t, bash, true)
+			onTerminal(t, r.bin, "--root", r.state, "run", "--bundle", b.dir, id).session()
+			nothingLeft(t, r, id)
+		},
+		"exec": func(t *testing.T) {
+			r, id := ours(t), newID()
+			b := terminalBundle(t, []string{"sleep", "1000"}, false)
+			r.detached(t, "run", "--detach", "--bundle", b.dir, id).must(t, "run")
+			args := []string{r.bin, "--root", r.state, "exec", "-t", id}
+			onTerminal(t, append(args, bash...)...).session()
+			r.do(t, "", "delete", "--force", id).must(t, "delete")
+			nothingLeft(t, r, id)
+		},
+	}
+	for name, f := range kinds {
+		t.Run(name, func(t *testing.T) {
+			if reason, ok := known["interactive/"+name]; ok {
+				t.Logf("known failure, not run: %s", reason)
+				return
+			}
+			f(t)
+		})
+	}
+}
