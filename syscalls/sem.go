@@ -8,12 +8,10 @@ import (
 	"lazaret/syscalls/abi"
 )
 
-const noUndo = "SEM_UNDO is ignored"
-
 var semRows = []Row{
 	full(abi.SYS_SEMGET, "semget", Semget, Hex, Int, Hex),
-	partial(abi.SYS_SEMOP, "semop", Semop, noUndo, Int, Buf, Int),
-	partial(abi.SYS_SEMTIMEDOP, "semtimedop", Semtimedop, noUndo, Int, Buf, Int, Buf),
+	full(abi.SYS_SEMOP, "semop", Semop, Int, Buf, Int),
+	full(abi.SYS_SEMTIMEDOP, "semtimedop", Semtimedop, Int, Buf, Int, Buf),
 	full(abi.SYS_SEMCTL, "semctl", Semctl, Int, Int, Int, Hex),
 }
 
@@ -54,15 +52,22 @@ func semop(t *kernel.Task, a *abi.Args, timeout abi.Addr) (uint64, error) {
 	if err := t.MM().CopyIn(a.Addr(1), abi.SliceBytes(ops)); err != nil {
 		return 0, err
 	}
-	for i := range ops {
-		// TODO: an ipc.Undo of the process, which the kernel would have to end at exit.
-		ops[i].Flags &^= abi.SEM_UNDO
-	}
-	err = ns.Semtimedop(t.Ctx(), a.Int(0), ops, deadline, nil)
+	err = ns.Semtimedop(t.Ctx(), a.Int(0), ops, deadline, undoOf(t, ops))
 	if err == abi.ERESTARTSYS {
 		err = abi.EINTR // semop(2) is never restarted (signal(7))
 	}
 	return 0, err
+}
+
+// undoOf returns the task's list if an operation needs it.
+func undoOf(t *kernel.Task, ops []ipc.Sembuf) *ipc.Undo {
+	for _, o := range ops {
+		if o.Flags&abi.SEM_UNDO != 0 {
+			u, _ := t.SemUndo(func() kernel.SemUndo { return new(ipc.Undo) }).(*ipc.Undo)
+			return u
+		}
+	}
+	return nil
 }
 
 // Semctl is semctl(2).

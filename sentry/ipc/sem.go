@@ -224,6 +224,7 @@ func (s *SemSet) undoLocked(ops []Sembuf, undo *Undo) error {
 	defer undo.mu.Unlock()
 	adj := make([]int16, len(s.sems))
 	copy(adj, undo.adj[s])
+	_, charged := s.undos[undo]
 	for _, o := range ops {
 		if o.Flags&abi.SEM_UNDO == 0 {
 			continue
@@ -233,6 +234,11 @@ func (s *SemSet) undoLocked(ops []Sembuf, undo *Undo) error {
 			return abi.ERANGE
 		}
 		adj[o.Num] = int16(n)
+	}
+	if !charged && s.acct != nil {
+		if err := s.acct.Charge(s.undoCost()); err != nil {
+			return err
+		}
 	}
 	if undo.adj == nil {
 		undo.adj = make(map[*SemSet][]int16)
@@ -245,6 +251,9 @@ func (s *SemSet) undoLocked(ops []Sembuf, undo *Undo) error {
 	return nil
 }
 
+// undoCost is what the adjustments of one Undo are charged, in bytes.
+func (s *SemSet) undoCost() uint64 { return uint64(len(s.sems)) * 2 }
+
 // Exit takes everything back; the last process that shared u has ended.
 func (u *Undo) Exit(ctx *vfs.Context) {
 	u.mu.Lock()
@@ -255,6 +264,9 @@ func (u *Undo) Exit(ctx *vfs.Context) {
 		s.mu.Lock()
 		delete(s.undos, u)
 		if !s.dead {
+			if s.acct != nil {
+				s.acct.Uncharge(s.undoCost())
+			}
 			for i, d := range adj {
 				if d != 0 {
 					s.sems[i].val = min(max(s.sems[i].val+int32(d), 0), semVMX)
@@ -287,7 +299,7 @@ func (s *SemSet) forgetLocked(i int) {
 func (s *SemSet) die() {
 	s.mu.Lock()
 	if !s.dead && s.acct != nil {
-		s.acct.Uncharge(uint64(len(s.sems)) * semCost)
+		s.acct.Uncharge(uint64(len(s.sems))*semCost + uint64(len(s.undos))*s.undoCost())
 	}
 	s.dead = true
 	for u := range s.undos {

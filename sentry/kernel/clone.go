@@ -156,6 +156,7 @@ func (t *Task) makeChild(a *CloneArgs) (c *Task, pidfd *vfs.File, err error) {
 		return nil, nil, err
 	}
 	t.copyPlain(c, a)
+	t.shareSemUndo(c, a.Flags)
 	fd := int32(-1)
 	if err = t.linkChild(c, a, &fd); err != nil {
 		return nil, nil, err
@@ -174,6 +175,7 @@ func (u *cloneUndo) run() {
 	if m := c.mm.Swap(nil); m != nil {
 		m.DecUsers()
 	}
+	c.exitSem(u.t.Ctx())
 	if f := c.files.Swap(nil); f != nil {
 		f.DecUsers(u.t.Ctx())
 	}

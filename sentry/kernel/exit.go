@@ -56,6 +56,7 @@ func (t *Task) doExit() {
 	if last {
 		tg.dropExecutable()
 	}
+	t.exitSem(t.Ctx())
 	t.releaseFiles()
 	tty := t.exitNotify(last)
 	if n := t.ns.Swap(nil); n != nil {

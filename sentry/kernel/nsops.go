@@ -214,6 +214,9 @@ func (t *Task) Unshare(flags uint64) error {
 			return err
 		}
 	}
+	if flags&(abi.CLONE_NEWIPC|abi.CLONE_SYSVSEM) != 0 {
+		t.exitSem(t.Ctx())
+	}
 	if creds != t.Creds() {
 		t.SetCreds(creds)
 	}
@@ -257,6 +260,7 @@ func (t *Task) Setns(n AnyNamespace) error {
 	case *UTSNamespace:
 		was.UTS, set.UTS = set.UTS, x
 	case *IPCNamespace:
+		t.exitSem(t.Ctx())
 		was.IPC, set.IPC = set.IPC, x
 	case *NetNamespace:
 		was.Net, set.Net = set.Net, x

@@ -36,6 +36,7 @@ type Task struct {
 	clearTID    abi.Addr // set_tid_address(2)
 	robustHead  abi.Addr // set_robust_list(2)
 	rseq        RSeq
+	semUndo     *semUndo // nil: nothing to take back
 	exitPending bool
 	exitStatus  int32
 	lastUserNS  int64 // accounting: when the goroutine left application code
