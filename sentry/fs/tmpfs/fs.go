@@ -43,6 +43,8 @@ type FS struct {
 
 	lastIno atomic.Uint64
 	inodes  atomic.Int64
+	acct    *memfile.Account // pays for the inodes; nil: nobody
+	charged atomic.Int64     // inodes that acct pays for
 	pages   atomic.Int64
 
 	maxInodes atomic.Int64 // 0: no limit
@@ -165,7 +167,7 @@ func (t *Type) NewSuper(ctx *vfs.Context, spec *vfs.MountSpec) (*vfs.Super, erro
 }
 
 func (t *Type) newFS(ctx *vfs.Context, o options) *FS {
-	fs := &FS{mf: t.mf, opts: o}
+	fs := &FS{mf: t.mf, opts: o, acct: ctx.Account}
 	half := int64(t.mf.TotalMemory() >> abi.PageShift / 2)
 	fs.maxPages.Store(half)
 	fs.maxInodes.Store(half)
@@ -247,16 +249,43 @@ func (fs *FS) StatFS(*vfs.Context) (abi.Statfs, error) {
 }
 
 // ReleaseSuper implements vfs.SuperReleaser: the pages of all files go.
-func (fs *FS) ReleaseSuper() { fs.root.freeAll() }
+func (fs *FS) ReleaseSuper() {
+	fs.root.freeAll()
+	if n := fs.charged.Swap(0); n > 0 {
+		fs.acct.Uncharge(uint64(n) * inodeCost)
+	}
+}
 
-// takeInode counts a new inode against nr_inodes.
+// inodeCost is what an empty file takes of the kernel's memory with its name, in bytes.
+const inodeCost = 768
+
+// takeInode counts a new inode against nr_inodes and the memory of who mounted fs.
 func (fs *FS) takeInode() error {
 	n := fs.inodes.Add(1)
 	if m := fs.maxInodes.Load(); m > 0 && n > m {
 		fs.inodes.Add(-1)
 		return abi.ENOSPC
 	}
+	if fs.acct == nil {
+		return nil
+	}
+	if err := fs.acct.Charge(inodeCost); err != nil {
+		fs.inodes.Add(-1)
+		return err
+	}
+	fs.charged.Add(1)
 	return nil
+}
+
+// giveInode takes back what takeInode counted. A file may outlive the file system.
+func (fs *FS) giveInode() {
+	fs.inodes.Add(-1)
+	for n := fs.charged.Load(); n > 0; n = fs.charged.Load() {
+		if fs.charged.CompareAndSwap(n, n-1) {
+			fs.acct.Uncharge(inodeCost)
+			return
+		}
+	}
 }
 
 // takePages counts n new pages against the size.

@@ -137,7 +137,7 @@ func (n *node) release() bool {
 		return false
 	}
 	n.released = true
-	n.fs.inodes.Add(-1)
+	n.fs.giveInode()
 	return true
 }
 
