@@ -3,6 +3,7 @@ package syscalls
 import (
 	"lazaret/sentry/fs/pipe"
 	"lazaret/sentry/kernel"
+	"lazaret/sentry/tty"
 	"lazaret/sentry/vfs"
 	"lazaret/syscalls/abi"
 )
@@ -275,6 +276,12 @@ func Ioctl(t *kernel.Task, a *abi.Args) (uint64, error) {
 		}
 		f.SetNonBlocking(on != 0)
 		return 0, nil
+	case abi.TIOCGPTPEER:
+		peer, err := tty.PeerOf(t.Ctx(), f, uint32(arg))
+		if err != nil {
+			return 0, err
+		}
+		return install(t, peer, arg&abi.O_CLOEXEC != 0)
 	}
 	return f.Ioctl(t.Ctx(), cmd, arg, t.MM())
 }
