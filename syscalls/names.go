@@ -151,9 +151,12 @@ func readlinkAt(t *kernel.Task, dirfd int32, addr, buf abi.Addr, size int32) (ui
 		return 0, err
 	}
 	defer s.done()
-	// An empty name is for a descriptor of a symlink (O_PATH) and for nothing else.
-	if s.path == p && p.Dentry.Type() != abi.S_IFLNK {
-		return 0, abi.ENOENT
+	if p.Dentry.Type() != abi.S_IFLNK {
+		// An empty name is for a descriptor of a symlink (O_PATH) and for nothing else.
+		if name, err := copyPath(t, addr); err == nil && name == "" {
+			return 0, abi.ENOENT
+		}
+		return 0, abi.EINVAL
 	}
 	target, err := vfs.Readlink(t.Ctx(), p)
 	if err != nil {
