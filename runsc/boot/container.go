@@ -61,6 +61,9 @@ func (s *Sentry) newContainer(args *control.CreateArgs, spec *specs.Spec, fds co
 		s: s, id: args.ID, bundle: args.Bundle, spec: spec, fds: fds, acct: &memfile.Account{}, status: control.StatusCreated, procs: map[int32]*process{},
 	}
 	if err := c.build(); err != nil {
+		if limit := c.acct.Limit(); limit != 0 && c.acct.Fails() > 0 {
+			err = fmt.Errorf("linux.resources.memory.limit: %d bytes are not enough to start (%w); raise it", limit, err)
+		}
 		c.release()
 		return nil, err
 	}

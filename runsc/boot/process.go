@@ -195,10 +195,10 @@ func (c *container) enterCwd(t *kernel.Task, p *specs.Process) error {
 	ctx := t.Ctx()
 	m := &mounter{c: c, t: t, ctx: ctx}
 	if err := m.makeTarget(path.Clean(cwd), true); err != nil && err != abi.EROFS {
-		return fmt.Errorf("process.cwd (%s): %w", cwd, err)
+		return fmt.Errorf("process.cwd (%s): %w", cwd, describe(err))
 	}
 	if err := vfs.Chdir(ctx, cwd); err != nil {
-		return fmt.Errorf("process.cwd (%s): %w", cwd, err)
+		return fmt.Errorf("process.cwd (%s): %w", cwd, describe(err))
 	}
 	return nil
 }

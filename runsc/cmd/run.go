@@ -3,6 +3,7 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -137,7 +138,11 @@ func (a *app) createOptions(id string, r *runFlags) (*container.CreateOptions, e
 	}
 	s := r.spec
 	if s == nil {
-		if st, err := os.Stat(bundle); err != nil || !st.IsDir() {
+		st, err := os.Stat(bundle)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("bundle: %w; run as a user who may read it", err)
+		}
+		if err != nil || !st.IsDir() {
 			return nil, fmt.Errorf("bundle %s: not a directory; give one with --bundle", bundle)
 		}
 		var warnings []string
