@@ -173,6 +173,10 @@ func newBundle(t *testing.T, edits ...func(*specs.Spec)) *bundle {
 		t.Fatal(err)
 	}
 	b := &bundle{t, t.TempDir(), baseSpec(root)}
+	// Mapped users must reach it.
+	if err := os.Chmod(filepath.Dir(b.dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for _, e := range edits {
 		e(b.spec)
 	}
@@ -306,11 +310,11 @@ func procState(dir string) string {
 func nothingLeft(t *testing.T, r *runtimeUnderTest, id string) {
 	t.Helper()
 	var left []string
-	for range 100 {
+	for range 300 {
 		if left = leftovers(r, id); len(left) == 0 {
 			return
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 	}
 	t.Errorf("%s left behind:\n%s", r.name, strings.Join(left, "\n"))
 	r.do(t, "", "delete", "--force", id)
