@@ -2,10 +2,13 @@ package boot
 
 import (
 	"fmt"
+	"math/bits"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"lazaret/platform"
+	"lazaret/sentry/kernel/clock"
 	"lazaret/sentry/loader"
 	"lazaret/sentry/loader/vdso"
 	"lazaret/sentry/memfile"
@@ -13,27 +16,35 @@ import (
 	"lazaret/syscalls/abi"
 )
 
-// vdsoClock keeps the clock parameters of the vDSO true.
+// vdsoClock makes a clock from the processor's counter and keeps it with the host's.
+// Programs read it in the vDSO's data page; system calls answer from it (clock.Source).
+//
+// The clock is a line through (counter, nanoseconds) points. An update never moves the
+// line at the moment of the update, it only bends it towards the host's clock: whoever
+// reads with the old parameters and then with the new ones, in whatever order and by
+// whatever way, sees time go on.
 type vdsoClock struct {
-	page    []byte
-	clock   hostClock
-	tsc0    uint64 // the first reading, against which the rate is measured
-	mono0   int64
-	current vdso.Params
+	page []byte
+	host hostClock
+	tsc  func() uint64
+
+	// The last two comparisons with the host, for the rate.
+	lastTSC, lastMono uint64
+
+	current atomic.Pointer[vdso.Params]
 }
 
-// hostClock is what the parameters are measured from.
+// hostClock is what the clock follows, and what answers system calls.
 type hostClock interface {
-	MonotonicNS() int64
-	RealtimeNS() int64
-	BoottimeNS() int64
+	HostNS() (mono, realtime, boot int64)
+	Follow(clock.Source)
 }
 
-// First and last interval between measurements. The rate is known better the longer the
+// First and last interval between updates. The rate is known better the longer the
 // stretch that it is measured over; later ones follow the host's corrections.
 const (
-	firstMeasure = 15 * time.Millisecond
-	lastMeasure  = time.Minute
+	firstUpdate = 5 * time.Millisecond
+	lastUpdate  = 10 * time.Second
 )
 
 // startVDSO puts the image and its data page into the memory file and keeps the clock
@@ -64,64 +75,125 @@ func (s *Sentry) startVDSO() error {
 	if !constantTSC(s.cfg.Host.CPUInfo) {
 		return nil // every call of the vDSO asks the kernel
 	}
-	c := &vdsoClock{page: pages[:abi.PageSize], clock: s.k.Clock, tsc0: vdso.ReadTSC(), mono0: s.k.Clock.MonotonicNS()}
+	c := newVDSOClock(pages[:abi.PageSize], s.k.Clock, vdso.ReadTSC)
 	go c.run()
 	return nil
 }
 
-// run measures, less and less often. It ends with the process.
+func newVDSOClock(page []byte, host hostClock, tsc func() uint64) *vdsoClock {
+	c := &vdsoClock{page: page, host: host, tsc: tsc}
+	at := c.compare()
+	c.lastTSC, c.lastMono = at.tsc, uint64(at.mono)
+	return c
+}
+
+// run updates, less and less often. It ends with the process.
 func (c *vdsoClock) run() {
-	for d := firstMeasure; ; d = min(d*4, lastMeasure) {
+	for d := firstUpdate; ; {
 		time.Sleep(d)
-		c.measure()
+		d = min(d*4, lastUpdate)
+		c.update(d)
 	}
 }
 
-// rateShift is the fixed point of the rate: nanoseconds per tick are below 2^8.
-const rateShift = 24
+// Fixed point of the rate: nanoseconds per tick are below 2^8. And how much the line may
+// be bent: slower or faster by a 16th, which makes up for a millisecond in 16.
+const (
+	rateShift = 24
+	bendShift = 4
+)
 
-// measure publishes new parameters. The clock never goes back: when the old parameters
-// ran ahead, the new ones start from where they were.
-func (c *vdsoClock) measure() {
-	tsc, mono := c.read()
-	ticks := tsc - c.tsc0
-	if ticks == 0 || mono <= c.mono0 {
-		return
+// Differences between the clocks that are noise, and ones that must be a jump of the host's.
+const (
+	offsetNoise = 20 * time.Microsecond
+	jump        = 100 * time.Millisecond
+)
+
+// update publishes new parameters that meet the host's clock in about next.
+func (c *vdsoClock) update(next time.Duration) bool {
+	at := c.compare()
+	ticks, mono := at.tsc-c.lastTSC, uint64(at.mono)
+	if ticks == 0 || mono <= c.lastMono {
+		return false
 	}
-	rate := uint64(float64(mono-c.mono0) / float64(ticks) * (1 << rateShift))
-	if rate == 0 || rate >= 1<<32 {
-		return
+	rate := uint64(float64(mono-c.lastMono) / float64(ticks) * (1 << rateShift))
+	if rate == 0 || rate >= 1<<31 {
+		return false
 	}
-	base := uint64(mono)
-	if c.current.TSC {
-		old := c.current.MonoBase + mulShift(tsc-c.current.TSCBase, c.current.Mult)
-		base = max(base, old)
+	c.lastTSC, c.lastMono = at.tsc, mono
+	p := &vdso.Params{
+		TSC: true, CPU: true, TSCBase: at.tsc, RealOff: at.real - at.mono, BootOff: at.boot - at.mono,
+		Mult: uint32(rate), Shift: rateShift,
 	}
-	c.current = vdso.Params{
-		TSC: true, CPU: true, TSCBase: tsc, MonoBase: base, RealOff: c.clock.RealtimeNS() - mono,
-		BootOff: c.clock.BoottimeNS() - c.clock.MonotonicNS(), Mult: uint32(rate), Shift: rateShift,
+	old := c.current.Load()
+	if old == nil {
+		// Ahead of all that the host has shown before this clock is followed.
+		p.MonoBase = mono + uint64(at.error)
+	} else {
+		p.MonoBase = old.MonoBase + mulShift(at.tsc-old.TSCBase, old.Mult)
+		ahead := int64(p.MonoBase - mono)
+		if ahead < -int64(jump) {
+			p.MonoBase, ahead = mono, 0
+		}
+		bend := int64(float64(rate) * float64(ahead) / float64(next))
+		p.Mult = uint32(int64(rate) - min(max(bend, -int64(rate>>bendShift)), int64(rate>>bendShift)))
+		p.RealOff = steady(old.RealOff, p.RealOff)
+		p.BootOff = steady(old.BootOff, p.BootOff)
 	}
-	vdso.Update(c.page, &c.current)
+	c.current.Store(p)
+	if old == nil {
+		c.host.Follow(c) // before any program can read the page
+	}
+	vdso.Update(c.page, p)
+	return true
 }
 
-// read returns the counter and the clock at the same moment, as well as can be: the
-// closest of a few tries.
-func (c *vdsoClock) read() (tsc uint64, mono int64) {
-	best := ^uint64(0)
-	for i := 0; i < 8; i++ {
-		a := vdso.ReadTSC()
-		m := c.clock.MonotonicNS()
-		b := vdso.ReadTSC()
-		if b-a < best {
-			best, tsc, mono = b-a, a+(b-a)/2, m
+// steady returns the old offset unless the new one differs by more than noise: the host
+// bends both clocks alike, so that their difference changes by jumps alone.
+func steady(old, now int64) int64 {
+	if d := now - old; d > int64(offsetNoise) || d < -int64(offsetNoise) {
+		return now
+	}
+	return old
+}
+
+// ReadNS implements clock.Source. The vDSO does the same.
+func (c *vdsoClock) ReadNS() (mono, realOff, bootOff int64) {
+	p := c.current.Load()
+	ticks := c.tsc() - p.TSCBase
+	if int64(ticks) < 0 {
+		ticks = 0
+	}
+	return int64(p.MonoBase + mulShift(ticks, p.Mult)), p.RealOff, p.BootOff
+}
+
+// comparison is a reading of the counter and the host's clocks at one moment; error is
+// how far they may be apart, in nanoseconds.
+type comparison struct {
+	tsc              uint64
+	mono, real, boot int64
+	error            int64
+}
+
+// compare returns the closest of a few tries.
+func (c *vdsoClock) compare() (best comparison) {
+	width := ^uint64(0)
+	for range 16 {
+		before := c.tsc()
+		mono, real, boot := c.host.HostNS()
+		after := c.tsc()
+		later, _, _ := c.host.HostNS()
+		if after-before < width {
+			width = after - before
+			best = comparison{tsc: before + width/2, mono: mono, real: real, boot: boot, error: later - mono}
 		}
 	}
-	return tsc, mono
+	return best
 }
 
 func mulShift(ticks uint64, mult uint32) uint64 {
-	hi, lo := ticks>>32, ticks&(1<<32-1)
-	return hi*uint64(mult)<<(32-rateShift) + lo*uint64(mult)>>rateShift
+	hi, lo := bits.Mul64(ticks, uint64(mult))
+	return hi<<(64-rateShift) | lo>>rateShift
 }
 
 // constantTSC reports whether the processors' counters run at one rate in every state.

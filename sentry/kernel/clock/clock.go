@@ -1,6 +1,7 @@
 package clock
 
 import (
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +16,26 @@ type Clock struct {
 	monoBase int64     // ... and CLOCK_MONOTONIC at that moment
 	bootDiff int64     // CLOCK_BOOTTIME - CLOCK_MONOTONIC
 	taiDiff  int64     // CLOCK_TAI - CLOCK_REALTIME
+
+	source atomic.Pointer[Source]
+}
+
+// Source reads the clocks as programs do without a system call. Once there is one, system
+// calls must answer from it too, or time could seem to go back between the two.
+type Source interface {
+	// ReadNS returns CLOCK_MONOTONIC, and what CLOCK_REALTIME and CLOCK_BOOTTIME add.
+	ReadNS() (mono, realOff, bootOff int64)
+}
+
+// Follow makes s the source. It must not be behind what the clock has shown.
+func (c *Clock) Follow(s Source) { c.source.Store(&s) }
+
+// HostNS reads the host's CLOCK_MONOTONIC, CLOCK_REALTIME and CLOCK_BOOTTIME, whatever
+// the source.
+func (c *Clock) HostNS() (mono, realtime, boot int64) {
+	now := time.Now()
+	mono = c.monoBase + int64(now.Sub(c.base))
+	return mono, now.UnixNano(), mono + c.bootDiff
 }
 
 // New returns the clock. It asks the host a few times now and never again: time.Now is
@@ -39,13 +60,31 @@ func hostNS(id int32) int64 {
 }
 
 // MonotonicNS returns CLOCK_MONOTONIC in nanoseconds.
-func (c *Clock) MonotonicNS() int64 { return c.monoBase + int64(time.Since(c.base)) }
+func (c *Clock) MonotonicNS() int64 {
+	if s := c.source.Load(); s != nil {
+		mono, _, _ := (*s).ReadNS()
+		return mono
+	}
+	return c.monoBase + int64(time.Since(c.base))
+}
 
 // RealtimeNS returns CLOCK_REALTIME in nanoseconds.
-func (c *Clock) RealtimeNS() int64 { return time.Now().UnixNano() }
+func (c *Clock) RealtimeNS() int64 {
+	if s := c.source.Load(); s != nil {
+		mono, real, _ := (*s).ReadNS()
+		return mono + real
+	}
+	return time.Now().UnixNano()
+}
 
 // BoottimeNS returns CLOCK_BOOTTIME in nanoseconds.
-func (c *Clock) BoottimeNS() int64 { return c.MonotonicNS() + c.bootDiff }
+func (c *Clock) BoottimeNS() int64 {
+	if s := c.source.Load(); s != nil {
+		mono, _, boot := (*s).ReadNS()
+		return mono + boot
+	}
+	return c.monoBase + int64(time.Since(c.base)) + c.bootDiff
+}
 
 // Realtime is CLOCK_REALTIME for time stamps (vfs.Clock).
 func (c *Clock) Realtime() abi.Timespec { return abi.NsecToTimespec(c.RealtimeNS()) }
