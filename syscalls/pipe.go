@@ -49,7 +49,11 @@ func EpollCreate1(t *kernel.Task, a *abi.Args) (uint64, error) {
 	if a.Uint(0)&^abi.EPOLL_CLOEXEC != 0 {
 		return 0, abi.EINVAL
 	}
-	return install(t, epoll.New(t.Ctx()), a.Uint(0)&abi.EPOLL_CLOEXEC != 0)
+	f, err := epoll.New(t.Ctx())
+	if err != nil {
+		return 0, err
+	}
+	return install(t, f, a.Uint(0)&abi.EPOLL_CLOEXEC != 0)
 }
 
 // EpollCtl is epoll_ctl(2).

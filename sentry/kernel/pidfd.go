@@ -72,7 +72,7 @@ func (p *PidFD) NumberIn(ns *PIDNamespace) int32 {
 	return p.pid.in(ns)
 }
 
-func (t *Task) newPidFile(p *PID, thread bool, flags uint32) *vfs.File {
+func (t *Task) newPidFile(p *PID, thread bool, flags uint32) (*vfs.File, error) {
 	return vfs.NewAnonFile(t.Ctx(), "[pidfd]", &PidFD{k: t.k, pid: p, thread: thread}, abi.O_RDWR|flags, vfs.ModeStream)
 }
 
@@ -98,7 +98,7 @@ func (t *Task) PidFDOpen(pid int32, nonblock, thread bool) (*vfs.File, error) {
 	if nonblock {
 		flags = abi.O_NONBLOCK
 	}
-	return t.newPidFile(p, thread, flags), nil
+	return t.newPidFile(p, thread, flags)
 }
 
 // PidFDSendSignal is pidfd_send_signal(2); info nil is what kill(2) sends.
@@ -133,7 +133,10 @@ func (t *Task) PidFDSendSignal(p *PidFD, sig int, info *abi.Siginfo) error {
 
 // installPidFD makes the descriptor of CLONE_PIDFD and stores its number.
 func (t *Task) installPidFD(p *PID, thread bool, addr abi.Addr) (int32, error) {
-	f := t.newPidFile(p, thread, 0)
+	f, err := t.newPidFile(p, thread, 0)
+	if err != nil {
+		return -1, err
+	}
 	fd, err := t.files.Load().Alloc(0, f, true, t.tg.Limit(abi.RLIMIT_NOFILE).Cur)
 	if err != nil {
 		f.DecRef()

@@ -87,7 +87,9 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.om = m
-	w.fs = vfs.NewAnonFile(w.ctx, "s", nil, abi.O_RDWR|abi.O_NONBLOCK, vfs.ModeRead|vfs.ModeWrite|vfs.ModeStream)
+	if w.fs, err = vfs.NewAnonFile(w.ctx, "s", nil, abi.O_RDWR|abi.O_NONBLOCK, vfs.ModeRead|vfs.ModeWrite|vfs.ModeStream); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		unix.Close(w.hs)
 		unix.Close(w.hm)

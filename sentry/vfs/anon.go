@@ -43,30 +43,31 @@ func (i *anonInode) Super() *Super                         { return i.super }
 // NewAnonFile returns an open file without a place in any tree, such as an eventfd. name
 // is like "[eventfd]" and shows as "anon_inode:[eventfd]". flags are O_* (access mode and
 // status), mode the Mode* bits.
-func NewAnonFile(ctx *Context, name string, ops FileOps, flags, mode uint32) *File {
+func NewAnonFile(ctx *Context, name string, ops FileOps, flags, mode uint32) (*File, error) {
 	m, inode := anonMount()
-	f, err := NewInodeFile(ctx, m, inode, "anon_inode:"+name, ops, flags, mode)
-	if err != nil { // the inode is ours: it cannot fail
-		return nil
-	}
-	return f
+	return NewInodeFile(ctx, m, inode, "anon_inode:"+name, ops, flags, mode)
 }
 
 // NewInodeFile returns an open file of inode, which has no place in a tree (pipes,
 // sockets, memfds). m is a KernelMount of the inode's file system; name is what
 // /proc/PID/fd shows unless the inode is a PathNamer.
 func NewInodeFile(ctx *Context, m *Mount, inode Inode, name string, ops FileOps, flags, mode uint32) (*File, error) {
+	f := &File{Inode: inode, Ops: ops, Mode: mode, Creds: ctx.Creds}
+	if err := f.charge(ctx, inodeFileCost); err != nil {
+		return nil, err
+	}
 	d := &Dentry{super: m.super, id: lastDentry.Add(1)}
 	d.self = dnode{d: d, name: name}
 	d.node.Store(&d.self)
 	if err := d.instantiate(ctx, inode); err != nil {
+		f.uncharge()
 		return nil, err
 	}
-	p := Path{m, d}
-	if !p.TryIncRef() {
+	f.Path = Path{m, d}
+	if !f.Path.TryIncRef() {
+		f.uncharge()
 		return nil, abi.ENOENT
 	}
-	f := &File{Path: p, Inode: inode, Ops: ops, Mode: mode, Creds: ctx.Creds}
 	f.refs.Store(1)
 	f.flags.Store(flags &^ abi.O_CLOEXEC)
 	return f, nil

@@ -47,6 +47,35 @@ type File struct {
 	owner   FileOwner // F_SETOWN and F_SETSIG
 
 	locked atomic.Bool // flock or OFD locks were taken through it
+
+	acct *memfile.Account // pays cost bytes for the description; nil: nobody
+	cost uint64
+}
+
+// What an open file takes of the kernel's memory, in bytes: alone, and with a dentry and
+// an inode or operations of its own.
+const (
+	fileCost      = 512
+	inodeFileCost = 1536
+)
+
+// charge makes ctx's container pay for f.
+func (f *File) charge(ctx *Context, cost uint64) error {
+	if ctx.Account == nil {
+		return nil
+	}
+	if err := ctx.Account.Charge(cost); err != nil {
+		return err
+	}
+	f.acct, f.cost = ctx.Account, cost
+	return nil
+}
+
+func (f *File) uncharge() {
+	if f.acct != nil {
+		f.acct.Uncharge(f.cost)
+		f.acct = nil
+	}
 }
 
 // FileOwner is whom SIGIO goes to.
@@ -101,6 +130,7 @@ func (f *File) DecRef() {
 	if f.Mode&modeExec != 0 {
 		f.Path.Dentry.state.allowWrite()
 	}
+	f.uncharge()
 	f.Path.DecRef()
 }
 

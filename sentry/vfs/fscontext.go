@@ -28,7 +28,7 @@ func Fsopen(ctx *Context, fstype string) (*File, error) {
 	if LookupFileSystem(fstype) == nil {
 		return nil, abi.ENODEV
 	}
-	return NewAnonFile(ctx, "[fscontext]", &FSContext{fstype: fstype}, abi.O_RDWR, ModeRead|ModeWrite|ModeStream), nil
+	return NewAnonFile(ctx, "[fscontext]", &FSContext{fstype: fstype}, abi.O_RDWR, ModeRead|ModeWrite|ModeStream)
 }
 
 // Fspick is fspick(2) of the mount whose root is p.
@@ -41,7 +41,7 @@ func Fspick(ctx *Context, p Path) (*File, error) {
 	}
 	p.Mount.super.get()
 	c := &FSContext{super: p.Mount.super, pick: true}
-	return NewAnonFile(ctx, "[fscontext]", c, abi.O_RDWR, ModeRead|ModeWrite|ModeStream), nil
+	return NewAnonFile(ctx, "[fscontext]", c, abi.O_RDWR, ModeRead|ModeWrite|ModeStream)
 }
 
 // maxFSOptions bounds the options that one context takes.

@@ -321,12 +321,16 @@ func mayOpen(ctx *Context, p Path, flags uint32) error {
 func openPinned(ctx *Context, p Path, flags uint32) (*File, error) {
 	d := p.Dentry
 	f := &File{Path: p, Inode: d.inode, Creds: ctx.Creds}
+	if err := f.charge(ctx, fileCost); err != nil {
+		return nil, err
+	}
 	f.refs.Store(1)
-	f.flags.Store(flags &^ (abi.O_CREAT | abi.O_EXCL | abi.O_NOCTTY | abi.O_TRUNC | abi.O_CLOEXEC))
+	f.flags.Store(flags &^ (abi.O_CREAT | abi.O_EXCL | abi.O_TRUNC | abi.O_CLOEXEC))
 	if d.IsDir() {
 		f.Mode |= ModeDir
 	}
 	if flags&abi.O_PATH != 0 {
+		f.flags.And(^uint32(abi.O_NOCTTY))
 		f.Mode |= ModePath
 		return f, nil
 	}
@@ -343,11 +347,13 @@ func openPinned(ctx *Context, p Path, flags uint32) (*File, error) {
 	}
 	if f.Mode&ModeWrite != 0 && d.typ == abi.S_IFREG {
 		if err := d.state.getWrite(); err != nil {
+			f.uncharge()
 			return nil, err
 		}
 		f.Mode |= modeWriter
 	}
 	ops, err := openInode(ctx, f)
+	f.flags.And(^uint32(abi.O_NOCTTY)) // the terminal has seen it
 	if err == nil && flags&abi.O_TRUNC != 0 && d.typ == abi.S_IFREG {
 		if err = truncateOpen(ctx, d); err != nil {
 			ops.Release(f)
@@ -357,6 +363,7 @@ func openPinned(ctx *Context, p Path, flags uint32) (*File, error) {
 		if f.Mode&modeWriter != 0 {
 			d.state.putWrite()
 		}
+		f.uncharge()
 		return nil, err
 	}
 	f.Ops = ops

@@ -66,8 +66,13 @@ func NewTimerFD(ctx *vfs.Context, timers Timers, clock int, flags uint32) (*vfs.
 	}
 	t := &TimerFD{clock: clock, timers: timers}
 	t.timer = timers.NewTimer(clock, t)
-	return vfs.NewAnonFile(ctx, "[timerfd]", t, abi.O_RDWR|flags&abi.TFD_NONBLOCK,
-		vfs.ModeRead|vfs.ModeWrite|vfs.ModeStream), nil
+	f, err := vfs.NewAnonFile(ctx, "[timerfd]", t, abi.O_RDWR|flags&abi.TFD_NONBLOCK,
+		vfs.ModeRead|vfs.ModeWrite|vfs.ModeStream)
+	if err != nil {
+		t.timer.Stop()
+		return nil, err
+	}
+	return f, nil
 }
 
 // TimerFDOf returns the timerfd behind f, nil if f is something else (EINVAL).

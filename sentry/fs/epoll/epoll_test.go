@@ -55,7 +55,11 @@ func newWorld(t *testing.T, pipes, epolls int) *world {
 		}
 		w.eps = append(w.eps, len(w.host))
 		w.host = append(w.host, fd)
-		w.files = append(w.files, New(w.ctx))
+		f, err := New(w.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.files = append(w.files, f)
 	}
 	w.open = make([]bool, len(w.host))
 	for i := range w.open {

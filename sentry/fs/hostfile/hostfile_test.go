@@ -157,7 +157,10 @@ func TestRegularKeepsHostOffset(t *testing.T) {
 	if _, ok := ops.(vfs.Poller); ok {
 		t.Error("a regular file is a Poller")
 	}
-	f := vfs.NewAnonFile(&vfs.Context{}, "[test]", ops, abi.O_RDWR, vfs.ModeRead|vfs.ModeWrite)
+	f, err := vfs.NewAnonFile(&vfs.Context{}, "[test]", ops, abi.O_RDWR, vfs.ModeRead|vfs.ModeWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
 	write := func(s string, pos *int64) {
 		var err error
 		if pos == nil {
@@ -193,7 +196,10 @@ func TestDirectoryRefused(t *testing.T) {
 
 func TestDevNullAlwaysReady(t *testing.T) {
 	n := newNotifier(t)
-	f := vfs.NewAnonFile(&vfs.Context{}, "[test]", nil, abi.O_RDWR, vfs.ModeRead)
+	f, err := vfs.NewAnonFile(&vfs.Context{}, "[test]", nil, abi.O_RDWR, vfs.ModeRead)
+	if err != nil {
+		t.Fatal(err)
+	}
 	pos := int64(0)
 	fd, _ := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	ops := open(t, n, fd)
