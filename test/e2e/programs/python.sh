@@ -77,6 +77,6 @@ libc = ctypes.CDLL(None); print(libc.getpid() == os.getpid(), ctypes.string_at(l
 r, w = os.pipe(); os.set_inheritable(w, True); print(os.get_inheritable(w), os.get_blocking(r), os.fstat(r).st_mode & stat.S_IFIFO != 0)
 print(os.memfd_create("x") > 2, os.eventfd(3) > 2, os.getrandom(5).__len__(), os.get_terminal_size.__name__)
 os.posix_spawn("/bin/echo", ["echo", "spawned"], {}); os.wait()
-print(os.sendfile(os.open("o", os.O_CREAT | os.O_WRONLY), os.open("/etc/services", 0), 0, 100), os.copy_file_range(os.open("/etc/services", 0), os.open("o2", os.O_CREAT | os.O_WRONLY), 50), os.stat("o2").st_size)
+print(os.sendfile(os.open("o", os.O_CREAT | os.O_WRONLY), os.open("/etc/services", 0), 0, 100), os.copy_file_range(os.open("t.py", 0), os.open("o2", os.O_CREAT | os.O_WRONLY), 50), os.stat("o2").st_size)
 P
 python3 -u t.py; echo "exit $?"
