@@ -167,10 +167,7 @@ func (tg *ThreadGroup) disassociateLocked() TTY {
 	}
 	s := tg.pgrp.session
 	s.leader = nil
-	if s.tty == nil {
-		return nil
-	}
-	return tg.k.hangupLocked(s)
+	return tg.k.leaderExitLocked(s)
 }
 
 // reparentLocked gives the exiting task's children to another thread, a subreaper or the

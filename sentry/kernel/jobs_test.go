@@ -35,7 +35,7 @@ func TestJobControl(t *testing.T) {
 			}))
 			stopped, _ = s.wait(job, abi.WUNTRACED)
 			s.call(func(t *Task) (uint64, error) { return 0, t.SetForegroundPGID(tty, job) })
-			fg = s.call(func(t *Task) (uint64, error) { p, err := t.ForegroundPGID(tty); return uint64(p - job), err })
+			fg = s.call(func(t *Task) (uint64, error) { p, err := t.ForegroundPGID(tty, false); return uint64(p - job), err })
 			s.kill(-job, abi.SIGCONT)
 			resumed, _ = s.wait(job, 0)
 		}))

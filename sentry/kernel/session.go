@@ -8,6 +8,8 @@ type Session struct {
 	leader *ThreadGroup // nil once it has ended
 	groups int          // process groups
 	tty    TTY          // the controlling terminal, or nil
+
+	oldForeground *ProcessGroup // of a terminal that has hung up
 }
 
 // ProcessGroup is a process group. Guarded by Kernel.tasksMu.

@@ -51,7 +51,7 @@ func (t *Task) SetControllingTTY(tty TTY, steal bool) error {
 }
 
 func (k *Kernel) attachLocked(tty TTY, s *Session, fg *ProcessGroup) {
-	s.tty = tty
+	s.tty, s.oldForeground = tty, nil
 	k.ttyMu.Lock()
 	k.ttys[tty] = &ttyControl{session: s, foreground: fg}
 	k.ttyMu.Unlock()
@@ -97,21 +97,35 @@ func (t *Task) DropControllingTTY(tty TTY) error {
 		// that does not lead it cannot give up its own reference alone.
 		return nil
 	}
-	k.hangupLocked(s)
-	return nil
-}
-
-// hangupLocked signals the foreground and takes the terminal away.
-func (k *Kernel) hangupLocked(s *Session) TTY {
 	if c := k.ttyLocked(s.tty); c != nil && c.foreground != nil {
 		c.foreground.signalLocked(abi.SIGHUP)
 		c.foreground.signalLocked(abi.SIGCONT)
+	}
+	k.detachLocked(s)
+	return nil
+}
+
+// leaderExitLocked is disassociate_ctty for a session whose leader ends: the foreground of
+// its terminal gets SIGHUP, or what was the foreground of one that has hung up SIGHUP and
+// SIGCONT. It returns the terminal that the session had.
+func (k *Kernel) leaderExitLocked(s *Session) TTY {
+	if s.tty == nil {
+		if s.oldForeground != nil {
+			s.oldForeground.signalLocked(abi.SIGHUP)
+			s.oldForeground.signalLocked(abi.SIGCONT)
+			s.oldForeground = nil
+		}
+		return nil
+	}
+	if c := k.ttyLocked(s.tty); c != nil && c.foreground != nil {
+		c.foreground.signalLocked(abi.SIGHUP)
 	}
 	return k.detachLocked(s)
 }
 
 // HangupTTY is what a terminal calls when its other side is gone: the session leader gets
-// SIGHUP and SIGCONT, as does the foreground, and the session loses the terminal.
+// SIGHUP and SIGCONT and the session loses the terminal. The foreground hears of it when
+// the leader ends.
 func (k *Kernel) HangupTTY(tty TTY) {
 	k.tasksMu.Lock()
 	defer k.tasksMu.Unlock()
@@ -119,27 +133,26 @@ func (k *Kernel) HangupTTY(tty TTY) {
 	if c == nil {
 		return
 	}
-	if c.foreground != nil {
-		c.foreground.signalLocked(abi.SIGHUP)
-		c.foreground.signalLocked(abi.SIGCONT)
-	}
-	if l := c.session.leader; l != nil && (c.foreground == nil || l.pgrp != c.foreground) {
-		l.pgrp.signalLocked(abi.SIGHUP)
-		l.pgrp.signalLocked(abi.SIGCONT)
+	if l := c.session.leader; l != nil {
+		for _, sig := range []int32{abi.SIGHUP, abi.SIGCONT} {
+			_ = l.leader.SendSignal(&abi.Siginfo{Signo: sig, Code: abi.SI_KERNEL}, toGroup, true)
+		}
+		c.session.oldForeground = c.foreground
 	}
 	k.detachLocked(c.session)
 }
 
-// ForegroundPGID is TIOCGPGRP.
-func (t *Task) ForegroundPGID(tty TTY) (int32, error) {
+// ForegroundPGID is TIOCGPGRP: 0 for none. Who asks through the master needs not belong
+// to the terminal's session.
+func (t *Task) ForegroundPGID(tty TTY, master bool) (int32, error) {
 	k := t.k
 	k.tasksMu.RLock()
 	defer k.tasksMu.RUnlock()
 	c := k.ttyLocked(tty)
-	if c == nil || t.tg.pgrp.session != c.session {
+	if !master && (c == nil || t.tg.pgrp.session != c.session) {
 		return 0, abi.ENOTTY
 	}
-	if c.foreground == nil {
+	if c == nil || c.foreground == nil {
 		return 0, nil
 	}
 	return c.foreground.pid.in(t.pid.Load().ns()), nil
@@ -168,13 +181,13 @@ func (t *Task) SetForegroundPGID(tty TTY, pgid int32) error {
 	return nil
 }
 
-// SessionID is TIOCGSID.
-func (t *Task) SessionID(tty TTY) (int32, error) {
+// SessionID is TIOCGSID; master as in ForegroundPGID.
+func (t *Task) SessionID(tty TTY, master bool) (int32, error) {
 	k := t.k
 	k.tasksMu.RLock()
 	defer k.tasksMu.RUnlock()
 	c := k.ttyLocked(tty)
-	if c == nil || t.tg.pgrp.session != c.session {
+	if c == nil || !master && t.tg.pgrp.session != c.session {
 		return 0, abi.ENOTTY
 	}
 	return c.session.pid.in(t.pid.Load().ns()), nil

@@ -37,7 +37,7 @@ func (d DevConsole) OpenDevice(ctx *vfs.Context, f *vfs.File, _, _ uint32) (vfs.
 		return nil, abi.ENODEV
 	}
 	f.Mode |= vfs.ModeStream
-	return d.T.Open(ctx, f.Flags())
+	return d.T.Open(ctx, f.Flags()|abi.O_NOCTTY)
 }
 
 // Adopt makes t the controlling terminal of c, who leads a session without one, as login

@@ -76,7 +76,7 @@ func (m *Master) Ioctl(ctx *vfs.Context, _ *vfs.File, cmd uint32, arg uint64, me
 		return 0, f(c, cmd)
 	}
 	switch cmd {
-	case abi.TIOCSCTTY, abi.TIOCNOTTY:
+	case abi.TIOCNOTTY:
 		return 0, abi.ENOTTY
 	case abi.TIOCGPTPEER:
 		return 0, abi.EINVAL
@@ -366,7 +366,7 @@ func (c *call) getForeground(uint32) error {
 	if k == nil {
 		return abi.ENOTTY
 	}
-	id, err := k.ForegroundPGID(c.t)
+	id, err := k.ForegroundPGID(c.t, c.master)
 	if err != nil {
 		return err
 	}
@@ -390,7 +390,7 @@ func (c *call) getSession(uint32) error {
 	if k == nil {
 		return abi.ENOTTY
 	}
-	id, err := k.SessionID(c.t)
+	id, err := k.SessionID(c.t, c.master)
 	if err != nil {
 		return err
 	}

@@ -42,9 +42,9 @@ func (t *TTY) setKernel(k *kernel.Kernel) {
 }
 
 // adopt makes t the controlling terminal of a session leader without one that opens it
-// without O_NOCTTY.
+// for reading without O_NOCTTY.
 func (t *TTY) adopt(ctx *vfs.Context, flags uint32) {
-	if c := task(ctx); c != nil && flags&abi.O_NOCTTY == 0 && c.ControllingTTY() == nil {
+	if c := task(ctx); c != nil && flags&abi.O_NOCTTY == 0 && flags&abi.O_ACCMODE != abi.O_WRONLY && c.ControllingTTY() == nil {
 		_ = t.setControlling(ctx, false) // EPERM: not a leader, or the terminal is taken
 	}
 }
@@ -68,7 +68,7 @@ func (t *TTY) hangupSession() {
 }
 
 // LeaderExited implements kernel.TTY: the session has ended and the terminal is free for
-// the next. Linux difference: files that are open already are not cut off.
+// the next. As with a pseudoterminal on Linux, files that are open stay usable.
 func (t *TTY) LeaderExited() {}
 
 // controllingTTY returns the caller's terminal: ENXIO without one.
