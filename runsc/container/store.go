@@ -43,7 +43,7 @@ const tempPrefix = "~"
 
 // tempAge is how long such a directory may lie there before it is taken for garbage:
 // between mkdir and flock its maker holds nothing.
-const tempAge = time.Minute
+const tempAge = 10 * time.Second
 
 // Store is a --root directory.
 type Store struct {
