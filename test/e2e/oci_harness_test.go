@@ -142,12 +142,16 @@ var idCount atomic.Int64
 
 func newID() string { return fmt.Sprintf("lze2e-%d-%d", os.Getpid(), idCount.Add(1)) }
 
+// rootfsMade is what TestMain removes.
+var rootfsMade atomic.Pointer[string]
+
 // rootfs is a directory with a static busybox under all its names, made once.
 var rootfs = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "lze2e-rootfs-")
 	if err != nil {
 		return "", err
 	}
+	rootfsMade.Store(&dir)
 	script := `set -e; chmod 751 "$0"; cd "$0"; mkdir -p bin etc tmp proc sys dev root var; chmod 1777 tmp; cp /bin/busybox bin/
 for a in $(busybox --list); do [ $a = busybox ] || ln -s busybox bin/$a; done
 echo root:x:0:0:root:/root:/bin/sh > etc/passwd; echo user:x:1000:1000::/home/user:/bin/sh >> etc/passwd

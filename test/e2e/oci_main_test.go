@@ -8,8 +8,8 @@ import (
 // TestMain removes the root that the tests share.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if dir, err := rootfs(); err == nil {
-		_ = os.RemoveAll(dir)
+	if dir := rootfsMade.Load(); dir != nil {
+		_ = os.RemoveAll(*dir)
 	}
 	os.Exit(code)
 }
