@@ -5,7 +5,7 @@ export CGO_ENABLED = 0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PKGS := ./...
 # What runs sandboxes; everything else is unit tests.
-SYSTEM := /test/compat /test/e2e /test/confine
+SYSTEM := /test/compat /test/e2e /test/confine /test/fuzz
 # Where goroutines share data. Comparisons with the host run one step after the other;
 # under the race detector they would cost minutes and show nothing.
 RACE := ./sentry/... ./gofer/... ./platform/... ./syscalls/... ./runsc/control/... ./runsc/container/... ./runsc/sandbox/...
@@ -48,7 +48,7 @@ compat: build ## the same programs natively and in the sandbox, answers compared
 	$(GO) test -count=1 -timeout 20m ./test/compat/...
 
 e2e: build ## real programs, life cycle, bad input, kills, confinement
-	$(GO) test -count=1 -timeout 40m ./test/e2e/... ./test/confine/...
+	$(GO) test -count=1 -timeout 40m ./test/e2e/... ./test/confine/... ./test/fuzz/...
 
 fuzz: ## fuzz every parser of hostile bytes for FUZZTIME (default 20s) each
 	./tools/fuzz.sh $(or $(FUZZTIME),20s)
