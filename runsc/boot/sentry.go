@@ -28,7 +28,6 @@ type Sentry struct {
 	mu         sync.Mutex
 	containers map[string]*container
 	root       *container // the one that the sandbox was started for
-	closing    bool
 }
 
 // container returns the container called id.

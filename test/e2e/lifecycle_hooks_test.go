@@ -23,7 +23,8 @@ func hook(log, name, more string) specs.Hook {
 // allHooks sets one hook of every kind; inside is where startContainer's writes.
 func allHooks(s *specs.Spec, log, inside string) {
 	s.Hooks = &specs.Hooks{
-		Prestart:      []specs.Hook{hook(log, "prestart", ""), hook(log, "prestart2", "")}, //nolint:staticcheck // docker's
+		//lint:ignore SA1019 deprecated, and used by every docker
+		Prestart:      []specs.Hook{hook(log, "prestart", ""), hook(log, "prestart2", "")},
 		CreateRuntime: []specs.Hook{hook(log, "createRuntime", "")}, CreateContainer: []specs.Hook{hook(log, "createContainer", "")},
 		StartContainer: []specs.Hook{hook(inside, "startContainer", "")}, Poststart: []specs.Hook{hook(log, "poststart", "")},
 		Poststop: []specs.Hook{hook(log, "poststop", "")},
@@ -109,7 +110,8 @@ func hookFails(t *testing.T, r *runtimeUnderTest, kind string) {
 	h := &specs.Hooks{Poststop: []specs.Hook{hook(log, "poststop", "")}}
 	switch kind {
 	case "prestart":
-		h.Prestart = []specs.Hook{bad} //nolint:staticcheck // docker's
+		//lint:ignore SA1019 deprecated, and used by every docker
+		h.Prestart = []specs.Hook{bad}
 	case "createRuntime":
 		h.CreateRuntime = []specs.Hook{bad, hook(log, "after", "")}
 	case "createContainer":

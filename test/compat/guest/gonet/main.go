@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -203,7 +204,9 @@ func web() {
 	})}
 	go s.Serve(l)
 	defer s.Close()
-	client := &http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", "http.sock") }}}
+	client := &http.Client{Transport: &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", "http.sock") },
+	}}
 	for i := range 3 {
 		resp := must(client.Post(fmt.Sprintf("http://x/p%d", i), "text/plain", bytes.NewReader(make([]byte, 1000*i))))
 		fmt.Println(resp.Status, string(must(io.ReadAll(resp.Body))))
