@@ -10,6 +10,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"lazaret/runsc/control"
+	"lazaret/runsc/sandbox"
 )
 
 // Container is one container as read from disk.
@@ -127,8 +128,12 @@ func (c *Container) explain(what string, err error) error {
 		return nil
 	}
 	if errors.Is(err, control.ErrDead) {
+		why := sandbox.WhyDied(c.store.dir(c.SandboxID))
+		if why != "" {
+			why = ": " + why
+		}
 		if !c.Sentry.Alive() {
-			return fmt.Errorf("%s container %s: the sandbox has ended (last words in %s)", what, c.ID, c.DebugLog())
+			return fmt.Errorf("%s container %s: the sandbox has ended%s (last words in %s)", what, c.ID, why, c.DebugLog())
 		}
 		return fmt.Errorf("%s container %s: %w; runsc delete --force ends it", what, c.ID, err)
 	}
