@@ -37,7 +37,7 @@ type key struct {
 func keyOf(a *proto.Attr) key { return key{a.DevMajor, a.DevMinor, a.Ino} }
 
 // maxListed bounds the directory entries that are remembered in one tree.
-const maxListed = 1 << 17
+const maxListed = 1 << 16
 
 // Mount returns a file system for the tree called attach of the client's Gofer.
 func Mount(ctx *vfs.Context, c *Client, attach, source string) (*vfs.Super, error) {

@@ -8,6 +8,15 @@ import (
 	"lazaret/syscalls/abi"
 )
 
+// isHostLabel reports whether an attribute belongs to a security module of the host.
+// Linux difference: those mean nothing in here, and are neither shown nor set; without
+// this every `ls -l` would ask for each file.
+func isHostLabel(name string) bool {
+	name, ok := strings.CutPrefix(name, "security.")
+	return ok && (name == "selinux" || name == "apparmor" || name == "ima" || name == "evm" ||
+		strings.HasPrefix(name, "SMACK64"))
+}
+
 // xattrNames returns the names of the extended attributes. They are asked for once:
 // every exec looks for file capabilities, and hardly any file has some.
 func (i *inode) xattrNames() (map[string]struct{}, error) {
@@ -27,7 +36,7 @@ func (i *inode) xattrNames() (map[string]struct{}, error) {
 	}
 	names = map[string]struct{}{}
 	for _, n := range strings.Split(string(data), "\x00") {
-		if n != "" {
+		if n != "" && !isHostLabel(n) {
 			names[n] = struct{}{}
 		}
 	}
@@ -39,6 +48,9 @@ func (i *inode) xattrNames() (map[string]struct{}, error) {
 
 // GetXattr implements vfs.Xattrs.
 func (i *inode) GetXattr(_ *vfs.Context, name string) ([]byte, error) {
+	if isHostLabel(name) {
+		return nil, abi.ENODATA
+	}
 	names, err := i.xattrNames()
 	if err != nil {
 		return nil, err
@@ -69,6 +81,9 @@ func (i *inode) ListXattr(*vfs.Context) ([]string, error) {
 
 // SetXattr implements vfs.Xattrs.
 func (i *inode) SetXattr(_ *vfs.Context, name string, value []byte, flags int) error {
+	if isHostLabel(name) {
+		return abi.EOPNOTSUPP
+	}
 	f, err := i.getFile()
 	if err != nil {
 		return err
@@ -79,6 +94,9 @@ func (i *inode) SetXattr(_ *vfs.Context, name string, value []byte, flags int) e
 
 // RemoveXattr implements vfs.Xattrs.
 func (i *inode) RemoveXattr(_ *vfs.Context, name string) error {
+	if isHostLabel(name) {
+		return abi.ENODATA
+	}
 	f, err := i.getFile()
 	if err != nil {
 		return err
