@@ -130,20 +130,22 @@ func (c *Container) user(u auth.KUID) *userCounts {
 
 const maxUsers = 4096
 
-// hostMemory is what a container without a limit sees as its memory: what the Sentry can
-// give away is bounded by the host, which it does not ask.
-const hostMemory = 2 << 30
-
 // SetMemory tells a container without a memory limit how much the host has.
 func (c *Container) SetMemory(total uint64) { c.memory.Store(total) }
 
 // Memory returns the bytes of memory that the container has and that are free, for
-// sysinfo(2) and /proc/meminfo.
+// sysinfo(2): as /proc/meminfo has it.
 func (c *Container) Memory() (total, free uint64) {
-	if total = c.Account.Limit(); total == 0 {
-		if total = c.memory.Load(); total == 0 {
-			total = hostMemory
-		}
+	host := c.memory.Load()
+	if host == 0 && c.k.MemFile != nil {
+		host = c.k.MemFile.TotalMemory()
 	}
-	return total, total - min(total, c.Account.Used())
+	if l := c.Account.Limit(); l != 0 && (l < host || host == 0) {
+		return l, l - min(l, c.Account.Used())
+	}
+	used := uint64(0)
+	if c.k.MemFile != nil {
+		used = c.k.MemFile.InUse()
+	}
+	return host, host - min(host, used)
 }

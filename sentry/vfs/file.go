@@ -43,6 +43,8 @@ type File struct {
 	posMu sync.Mutex // serializes users of pos, as f_pos_lock
 	pos   int64
 
+	shownPos atomic.Int64 // pos when posMu was unlocked last
+
 	ownerMu sync.Mutex
 	owner   FileOwner // F_SETOWN and F_SETSIG
 

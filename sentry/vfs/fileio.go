@@ -22,7 +22,7 @@ func (f *File) Read(ctx *Context, dst uio.Bufs) (int, error) {
 	}
 	f.posMu.Lock()
 	n, err := f.Ops.Read(ctx, f, dst, &f.pos)
-	f.posMu.Unlock()
+	f.unlockPos()
 	if err == nil {
 		f.afterRead(ctx)
 	}
@@ -81,7 +81,7 @@ func (f *File) Write(ctx *Context, src uio.Bufs) (int, error) {
 		return n, err
 	}
 	f.posMu.Lock()
-	defer f.posMu.Unlock()
+	defer f.unlockPos()
 	return f.write(ctx, src, &f.pos, f.flags.Load()&abi.O_APPEND != 0)
 }
 
@@ -199,10 +199,20 @@ func setidToKill(c *auth.Creds, mode uint32, uid auth.KUID, gid auth.KGID) uint3
 	return kill
 }
 
+// unlockPos unlocks posMu and shows the offset to those who must not wait for it.
+func (f *File) unlockPos() {
+	f.shownPos.Store(f.pos)
+	f.posMu.Unlock()
+}
+
+// ShownPos returns the offset after the last call that has ended, for fdinfo: two files
+// of fdinfo may be reading about each other with their offsets locked.
+func (f *File) ShownPos() int64 { return f.shownPos.Load() }
+
 // Pos returns the offset.
 func (f *File) Pos() int64 {
 	f.posMu.Lock()
-	defer f.posMu.Unlock()
+	defer f.unlockPos()
 	return f.pos
 }
 
@@ -211,7 +221,7 @@ func (f *File) Pos() int64 {
 func (f *File) SetPos(p int64) {
 	f.posMu.Lock()
 	f.pos = p
-	f.posMu.Unlock()
+	f.unlockPos()
 }
 
 // Seek is lseek(2).
@@ -226,7 +236,7 @@ func (f *File) Seek(ctx *Context, off int64, whence int) (int64, error) {
 		return 0, abi.ESPIPE
 	}
 	f.posMu.Lock()
-	defer f.posMu.Unlock()
+	defer f.unlockPos()
 	if s, ok := f.Ops.(Seeker); ok {
 		p, err := s.Seek(ctx, f, off, whence)
 		if err != nil {
@@ -297,7 +307,7 @@ func (f *File) ReadDir(ctx *Context, emit func(*Dirent) bool) error {
 	}
 	f.posMu.Lock()
 	err := r.ReadDir(ctx, f, &f.pos, emit)
-	f.posMu.Unlock()
+	f.unlockPos()
 	f.afterRead(ctx)
 	return err
 }

@@ -343,3 +343,30 @@ func (in *Inotify) Release(*File) {
 	}
 	chargeInotify(&inotifyUsers.instances, in.user, -1, 0)
 }
+
+// EachWatch calls fn for every watch in the order of the descriptors
+// (/proc/PID/fdinfo).
+func (in *Inotify) EachWatch(fn func(wd int32, ino, dev uint64, mask uint32)) {
+	type watch struct {
+		wd   int32
+		d    *Dentry
+		mask uint32
+	}
+	in.mu.Lock()
+	all := make([]watch, 0, len(in.marks))
+	for wd, m := range in.marks {
+		all = append(all, watch{wd, m.dentry, m.mask.Load()})
+	}
+	in.mu.Unlock()
+	slices.SortFunc(all, func(a, b watch) int { return int(a.wd - b.wd) })
+	for _, w := range all {
+		inode := w.d.Inode()
+		if inode == nil {
+			continue
+		}
+		// Without the number there is nothing to tell.
+		if a, err := inode.Attr(&Context{}, abi.AT_STATX_DONT_SYNC); err == nil {
+			fn(w.wd, a.Ino, w.d.Dev(), w.mask)
+		}
+	}
+}

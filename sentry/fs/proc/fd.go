@@ -244,6 +244,5 @@ func (i *fdInfo) Show(ctx *vfs.Context, _ *vfs.File, b *pseudo.Buf) error {
 // maxLockLines bounds what one file's locks can make of text.
 const maxLockLines = 1000
 
-// posOf returns a file's offset without its lock: two files of fdinfo may be reading
-// about each other with theirs held. The value is one word and only informative.
-func posOf(f *vfs.File) int64 { return f.PosLocked() }
+// posOf returns a file's offset without its lock.
+func posOf(f *vfs.File) int64 { return f.ShownPos() }

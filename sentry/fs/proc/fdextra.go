@@ -18,7 +18,7 @@ func showFDExtra(f *vfs.File, ns *kernel.PIDNamespace, b *pseudo.Buf) {
 		b.B = o.FDInfo(f, ns, b.B)
 	case *anon.EventFD:
 		b.Printf("eventfd-count: %16x\n", o.Count())
-	case *anon.SignalFD:
+	case interface{ Mask() uint64 }: // a signalfd, bare or wrapped
 		b.Printf("sigmask:\t%016x\n", o.Mask())
 	case *anon.TimerFD:
 		t := o.Get()
@@ -28,6 +28,10 @@ func showFDExtra(f *vfs.File, ns *kernel.PIDNamespace, b *pseudo.Buf) {
 		for _, w := range o.Watches() {
 			showWatch(b, &w)
 		}
+	case *vfs.Inotify:
+		o.EachWatch(func(wd int32, ino, dev uint64, mask uint32) {
+			b.Printf("inotify wd:%x ino:%x sdev:%x mask:%x ignored_mask:0\n", wd, ino, dev, mask)
+		})
 	case *kernel.PidFD:
 		b.Printf("Pid:\t%d\nNSpid:\t%d\n", o.NumberIn(ns), o.NumberIn(ns))
 	}
