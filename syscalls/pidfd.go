@@ -39,12 +39,38 @@ func getPidFD(t *kernel.Task, fd int32) (*kernel.PidFD, error) {
 	return p, nil
 }
 
+// processDir is the inode of a directory /proc/PID.
+type processDir interface {
+	Process() *kernel.Task // nil when it is gone
+}
+
+// getSignalPidFD is getPidFD for pidfd_send_signal(2), which takes a directory of proc too.
+func getSignalPidFD(t *kernel.Task, fd int32) (*kernel.PidFD, error) {
+	p, err := getPidFD(t, fd)
+	if err != abi.EBADF {
+		return p, err
+	}
+	f, ferr := getIOFile(t, fd)
+	if ferr != nil {
+		return nil, ferr
+	}
+	defer f.DecRef()
+	d, ok := f.Inode.(processDir)
+	if !ok {
+		return nil, err
+	}
+	if o := d.Process(); o != nil {
+		return o.PidFD(), nil
+	}
+	return nil, abi.ESRCH
+}
+
 // PidfdSendSignal is pidfd_send_signal(2).
 func PidfdSendSignal(t *kernel.Task, a *abi.Args) (uint64, error) {
 	if a.Uint(3) != 0 {
 		return 0, abi.EINVAL
 	}
-	p, err := getPidFD(t, a.Int(0))
+	p, err := getSignalPidFD(t, a.Int(0))
 	if err != nil {
 		return 0, err
 	}

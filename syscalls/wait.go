@@ -69,6 +69,9 @@ func Waitid(t *kernel.Task, a *abi.Args) (uint64, error) {
 			return 0, abi.EINVAL
 		}
 		g, nonblock, err := pidfdGroup(t, id)
+		if err == abi.ESRCH {
+			return 0, abi.ECHILD // gone: nobody's child any more
+		}
 		if err != nil {
 			return 0, err
 		}

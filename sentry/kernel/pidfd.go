@@ -73,8 +73,12 @@ func (p *PidFD) NumberIn(ns *PIDNamespace) int32 {
 }
 
 func (t *Task) newPidFile(p *PID, thread bool, flags uint32) (*vfs.File, error) {
-	return vfs.NewAnonFile(t.Ctx(), "[pidfd]", &PidFD{k: t.k, pid: p, thread: thread}, abi.O_RDWR|flags, vfs.ModeStream)
+	return vfs.NewAnonFile(t.Ctx(), "[pidfd]", &PidFD{k: t.k, pid: p, thread: thread}, abi.O_RDWR|flags,
+		vfs.ModeRead|vfs.ModeWrite|vfs.ModeStream)
 }
+
+// PidFD returns what a pidfd for the task's process would be.
+func (t *Task) PidFD() *PidFD { return &PidFD{k: t.k, pid: t.tg.pid} }
 
 // PidFDOpen is pidfd_open(2) for a process; it returns an open file.
 func (t *Task) PidFDOpen(pid int32, nonblock, thread bool) (*vfs.File, error) {

@@ -188,6 +188,15 @@ func (d *taskDir) Revalidate(_ *vfs.Context, _ string, child vfs.Inode) bool {
 // Open implements vfs.Inode.
 func (d *taskDir) Open(*vfs.Context, *vfs.File) (vfs.FileOps, error) { return taskDirOps{}, nil }
 
+// Process returns the process of a directory /proc/PID, for pidfd_send_signal(2): nil when
+// it is gone, or for the directory of a thread.
+func (d *taskDir) Process() *kernel.Task {
+	if d.ref.thread {
+		return nil
+	}
+	return d.task()
+}
+
 type taskDirOps struct{ pseudo.DirOps }
 
 // ReadDir implements vfs.DirReader.
