@@ -6,7 +6,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lazaret/gofer/proto"
-	"lazaret/sentry/auth"
 	"lazaret/sentry/memfile"
 	"lazaret/sentry/uio"
 	"lazaret/sentry/vfs"
@@ -110,7 +109,8 @@ func (r *regular) releaseFD(write bool) {
 	}
 }
 
-// refresh takes the attributes from the descriptor, which knows of direct writes.
+// refresh takes the attributes from the descriptor, which knows of direct writes. Not the
+// owner: the Sentry's user namespace has no names for the host's ids.
 func (r *regular) refresh() {
 	var st unix.Stat_t
 	if r.rw < 0 || unix.Fstat(r.rw, &st) != nil {
@@ -119,7 +119,7 @@ func (r *regular) refresh() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := &r.attr
-	a.Mode, a.Nlink, a.UID, a.GID = st.Mode, uint32(st.Nlink), auth.KUID(st.Uid), auth.KGID(st.Gid)
+	a.Mode, a.Nlink = st.Mode, uint32(st.Nlink)
 	a.Size, a.Blocks = uint64(st.Size), uint64(st.Blocks)
 	a.Atime, a.Mtime, a.Ctime = timespec(st.Atim), timespec(st.Mtim), timespec(st.Ctim)
 }
