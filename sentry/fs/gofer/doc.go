@@ -15,9 +15,9 @@
 // tree it is trusted while the Gofer says that it watches the directory (FlagWatched), and
 // dropped when an event arrives.
 //
-// Host calls: preadv, pwritev2, fstat, fsync, fdatasync, fallocate and close on donated
+// Host calls: preadv, pwritev2, fstat, ftruncate, fsync, fdatasync, fallocate and close on donated
 // descriptors.
 //
-// Lock order: fileSystem.mu and inode.mu are leaves, and neither is held across a request;
+// Lock order: fileSystem.mu, then inode.mu, and neither is held across a request;
 // inode.fdMu is held while a descriptor is fetched.
 package gofer
