@@ -78,7 +78,7 @@ func parseSize(s string, total uint64) (int64, error) {
 		mul = 1 << 30
 	case '%':
 		n, err := strconv.ParseUint(digits, 10, 32)
-		if err != nil {
+		if err != nil || n > (1<<63-1)/max(total/100, 1) {
 			return 0, abi.EINVAL
 		}
 		return int64(total / 100 * n), nil
@@ -110,7 +110,10 @@ func (o *options) set(ctx *vfs.Context, key, val string, total uint64) error {
 	switch key {
 	case "size":
 		n, err := parseSize(val, total)
-		o.pages = (n + abi.PageMask) >> abi.PageShift
+		o.pages = n >> abi.PageShift
+		if n&abi.PageMask != 0 {
+			o.pages++
+		}
 		return err
 	case "nr_blocks":
 		n, err := parseSize(val, total)
