@@ -46,6 +46,15 @@ func (p *Pipe) Open(ctx *vfs.Context, mode, flags uint32) (vfs.FileOps, error) {
 	return e, nil
 }
 
+// reopen opens a pipe without a name once more, through /proc/PID/fd. Unlike a FIFO's open
+// it waits for nobody: a shell's <(command) is opened after the command has ended, and
+// what it wrote is still to be read.
+func (p *Pipe) reopen(mode uint32) vfs.FileOps {
+	mode &= vfs.ModeRead | vfs.ModeWrite
+	p.addEnds(mode)
+	return &end{pipe: p, mode: mode}
+}
+
 // awaitPartner waits until *have is not 0 or *opens has moved: the partner may have come
 // and gone again. Both are fields under p.mu.
 func (p *Pipe) awaitPartner(ctx *vfs.Context, have *int, opens *uint64) error {

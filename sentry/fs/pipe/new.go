@@ -104,11 +104,11 @@ func (i *inode) SetAttr(_ *vfs.Context, set *vfs.SetAttr) error {
 func (i *inode) OpensSpecial() bool { return true }
 
 // Open implements vfs.Inode.
-func (i *inode) Open(ctx *vfs.Context, f *vfs.File) (vfs.FileOps, error) {
+func (i *inode) Open(_ *vfs.Context, f *vfs.File) (vfs.FileOps, error) {
 	if i.pipe == nil {
 		return nil, abi.ENXIO
 	}
-	return i.pipe.Open(ctx, f.Mode, f.Flags())
+	return i.pipe.reopen(f.Mode), nil
 }
 
 // Super implements vfs.Inode.
