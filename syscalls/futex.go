@@ -96,6 +96,9 @@ func futexWait(t *kernel.Task, a *abi.Args, op, cmd uint32, shared bool) (uint64
 	f := &futexRestart{Addr: a.Addr(0), Shared: shared, Val: a.Uint(2), Bitset: abi.FUTEX_BITSET_MATCH_ANY, Clock: abi.CLOCK_MONOTONIC}
 	if cmd == abi.FUTEX_WAIT_BITSET {
 		f.Bitset = a.Uint(5)
+		if op&abi.FUTEX_CLOCK_REALTIME != 0 {
+			f.Clock = abi.CLOCK_REALTIME
+		}
 	}
 	if a.Addr(3) == 0 {
 		return done0(t.FutexWait(f.Addr, shared, f.Val, f.Bitset, time.Time{}))
