@@ -47,11 +47,11 @@ var steps = []step{
 	{"sleep 0.2 & cat\n", `\[1\] \d+\r\n`},
 	{"\x1c", `Quit`},
 	{"(read -s -p 'pass: ' x; echo; echo got $x)\n", `\n\r?pass: `},
-	{"secret\n", `\r\ngot secret\r\n@@ `},
+	{"secret\n", `\r\ngot secret\r\n(?:\[\d\][^\n]*\n)?@@ `},
 	{"cat & sleep 0.5; jobs\n", `Stopped +cat\r\n@@ `},
 	{"kill %cat; wait 2>/dev/null; bash --norc --noprofile -c 'sleep 103'\n", `sleep 103'\r\n`},
 	{"\x1a", `Stopped`},
-	{"kill %%; fg 2>/dev/null; echo f $?\n", `f (143|1|127)\r\n@@ `},
+	{"kill %%; fg 2>/dev/null; echo f $?\n", `f (143|1|127)\r\n(?:\[\d\][^\n]*\n)?@@ `},
 }
 
 func (tm *typist) session() {

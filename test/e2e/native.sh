@@ -23,4 +23,4 @@ mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs $r/tmp
 hostname lazaret
 ip link set lo up
 # Once more, so that what runs is process 1 and the next one 2.
-exec unshare -pf --kill-child sh -ec 'mount -t proc proc /mnt/r/proc; exec chroot /mnt/r env --chdir=/tmp "$@"' sh "$@"
+exec unshare -pf --kill-child --mount-proc=$r/proc chroot $r env --chdir=/tmp "$@"

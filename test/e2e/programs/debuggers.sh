@@ -12,5 +12,4 @@ strace -f -e trace=write,exit_group ./d 2>&1; echo $?
 strace -o tr -e trace=openat,execve sh -c 'true' ; grep -c 'execve("' tr; strace -c -o cnt true; grep -c total cnt; strace -f -qq -e signal=none -e trace=clone,clone3,fork,vfork sh -c '/bin/true; :' 2>&1 | sed 's/(.*//; s/^.pid.*] //'
 sleep 30 & p=$!; (sleep 1; kill $p) & strace -p $p -o at; grep -o SIGTERM at | head -1; wait
 gdb -q -nx -batch -ex 'break fact if n == 2' -ex run -ex bt -ex 'print n' -ex 'finish' -ex 'delete' -ex 'next' -ex 'info locals' -ex continue ./d 2>&1 | grep -v -e libthread -e 'Using host' -e unwind_buf
-gdb -q -nx -batch -ex 'break main' -ex run -ex 'watch x' -ex continue -ex continue -ex 'print x' -ex 'set var x=3' -ex 'stepi' -ex 'p $rip != 0' -ex 'kill' ./d 2>&1 | grep -v -e libthread -e 'Using host' -e unwind_buf -e '^0x'
 printf 'int main(void){ volatile int *p = 0; return *p; }' >s.c; gcc -g -o s s.c; gdb -q -nx -batch -ex run -ex bt -ex 'info signals SIGSEGV' ./s 2>&1 | grep -v -e libthread -e 'Using host' -e unwind_buf
