@@ -122,6 +122,9 @@ func (p program) build(t *testing.T) string {
 	return bin
 }
 
+// sometimes begins the reason of a program that fails in some runs only.
+const sometimes = "sometimes: "
+
 // knownFailures reads known-failures.txt: "program reason" or "platform/program reason".
 func knownFailures(t *testing.T) map[string]string {
 	t.Helper()
@@ -201,9 +204,13 @@ func TestPrograms(t *testing.T) {
 	fmt.Printf("compat: %d programs, %d runs the same as native, %d known failures\n", len(all), same.Load(), differ.Load())
 }
 
+//
+// A reason that starts with "sometimes" is a race that is not understood yet: it may pass.
 func compare(t *testing.T, want, got result, reason string, expected bool) {
 	t.Helper()
 	switch {
+	case got == want && strings.HasPrefix(reason, sometimes):
+		t.Logf("passes this time; known to fail %s", reason)
 	case got == want && expected:
 		t.Errorf("passes, but known-failures.txt says: %s", reason)
 	case got != want && expected:
