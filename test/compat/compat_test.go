@@ -204,8 +204,8 @@ func TestPrograms(t *testing.T) {
 	fmt.Printf("compat: %d programs, %d runs the same as native, %d known failures\n", len(all), same.Load(), differ.Load())
 }
 
-//
-// A reason that starts with "sometimes" is a race that is not understood yet: it may pass.
+// compare fails the test unless the sandbox did what the native run did, or differs as
+// known-failures.txt says. A reason that starts with "sometimes" is a race that is not understood yet: it may pass.
 func compare(t *testing.T, want, got result, reason string, expected bool) {
 	t.Helper()
 	switch {
