@@ -80,6 +80,14 @@ func getOffset(t *kernel.Task, f *vfs.File, addr abi.Addr) (offset, error) {
 	return o, nil
 }
 
+// at is the position to move from or to, nil for a stream, which has none.
+func (o *offset) at() *int64 {
+	if o.f.Mode&vfs.ModeStream != 0 {
+		return nil
+	}
+	return &o.pos
+}
+
 // put stores the offset after the move.
 func (o *offset) put(t *kernel.Task) error {
 	if o.addr != 0 {
@@ -205,7 +213,7 @@ func Splice(t *kernel.Task, a *abi.Args) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	k, err := m.run(func() (int, error) { return dst.FromFile(t.Ctx(), p.in, &off.pos, int(n)) })
+	k, err := m.run(func() (int, error) { return dst.FromFile(t.Ctx(), p.in, off.at(), int(n)) })
 	if e := off.put(t); e != nil {
 		return 0, e
 	}
@@ -237,7 +245,7 @@ func (m *move) toFile(addr abi.Addr, n uint64) (uint64, error) {
 		}
 		n = min(n, ctx.MaxFileSize-uint64(off.pos))
 	}
-	k, err := m.run(func() (int, error) { return m.src.ToFile(ctx, m.out, &off.pos, int(n)) })
+	k, err := m.run(func() (int, error) { return m.src.ToFile(ctx, m.out, off.at(), int(n)) })
 	if e := off.put(m.t); e != nil {
 		return 0, e
 	}
