@@ -138,7 +138,10 @@ func (a *app) execForeground(c *container.Container, pid int32, console *contain
 	client := c.Client()
 	stop := sigs.Forward(client, c.ID, pid)
 	defer stop()
-	defer watchSize(att)()
+	defer watchSize(att, func() {
+		// A process that has ended needs no size.
+		_ = c.Client().Resize(&control.ResizeArgs{ID: c.ID, PID: pid})
+	})()
 	status, err := client.Wait(backgroundUntil(c), &control.WaitArgs{ID: c.ID, PID: pid, KillOnHangup: true})
 	if errors.Is(err, control.ErrDead) {
 		// The container ended, and this process with it: what a killed one shows.

@@ -271,7 +271,7 @@ func (a *app) waitForeground(cr *container.Creation, att *container.Attachment, 
 	client := cr.Client()
 	stop := sigs.Forward(client, cr.ID, 0)
 	defer stop()
-	defer watchSize(att)()
+	defer watchSize(att, func() {})()
 	if cr.Sandbox == nil {
 		status, err := client.Wait(backgroundUntil(cr.Container), &control.WaitArgs{ID: cr.ID, KillOnHangup: true})
 		if err != nil {
@@ -295,8 +295,10 @@ func exitCode(ps *os.ProcessState) int {
 	return ps.ExitCode()
 }
 
-// watchSize keeps the console's size that of the caller's terminal.
-func watchSize(att *container.Attachment) (stop func()) {
+// watchSize keeps the console's size that of the caller's terminal. The Sentry sees a
+// change by itself only where the console is its own terminal, which is init's; for others
+// tell says it.
+func watchSize(att *container.Attachment, tell func()) (stop func()) {
 	if att == nil {
 		return func() {}
 	}
@@ -307,6 +309,7 @@ func watchSize(att *container.Attachment) (stop func()) {
 		defer close(done)
 		for range ch {
 			att.Resize()
+			tell()
 		}
 	}()
 	return func() { signal.Stop(ch); close(ch); <-done }
