@@ -249,7 +249,7 @@ func selectFDs(t *kernel.Task, a *abi.Args, deadline time.Time, zero bool) (uint
 	if n < 0 {
 		return 0, abi.EINVAL
 	}
-	n = min(n, int32(min(nofile(t), vfs.NROpen)))
+	n = min(n, int32(t.Files().Size()))
 	words := (int(n) + 63) / 64
 	kinds := [3]wait.Mask{selectIn, selectOut, selectEx}
 	var sets [3][]uint64

@@ -34,6 +34,19 @@ func NewFDTable(maxfn int) *FDTable {
 	return t
 }
 
+// tableSize is the size of a table that holds fd: 64, then powers of two from 256 on, as
+// select(2) shows from outside.
+func tableSize(fd int) int {
+	if fd < 64 {
+		return 64
+	}
+	return max(256, 1<<bits.Len(uint(fd)))
+}
+
+// Size is the number of descriptors that the table has room for now; select(2) looks at
+// none beyond (its BUGS section).
+func (t *FDTable) Size() int { return len(*t.slots.Load()) }
+
 // growLocked makes room for n descriptors; n is a multiple of 64.
 func (t *FDTable) growLocked(n int) {
 	slots := make([]atomic.Pointer[File], n)
@@ -114,11 +127,7 @@ func (t *FDTable) Alloc(minFD int32, file *File, cloexec bool, limit uint64) (in
 }
 
 func (t *FDTable) installLocked(fd int, file *File, cloexec bool) *File {
-	n := len(t.used) * 64
-	for n <= fd {
-		n *= 2
-	}
-	if n > len(t.used)*64 {
+	if n := tableSize(fd); n > len(t.used)*64 {
 		t.growLocked(n)
 	}
 	setBit(t.used, fd, true)
@@ -270,7 +279,11 @@ func (t *FDTable) ForkBelow(end int) *FDTable {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := &FDTable{users: 1, maxfn: t.maxfn}
-	n.growLocked(len(t.used) * 64)
+	top := len(t.used) - 1
+	for top > 0 && t.used[top] == 0 {
+		top--
+	}
+	n.growLocked(tableSize(min(top*64+63, max(end-1, 0))))
 	to := *n.slots.Load()
 	from := *t.slots.Load()
 	for w, b := range t.used {

@@ -106,6 +106,11 @@ int main(void) {
     FD_SET(p[0], &r);
     R(select(p[0], &r, NULL, NULL, &(struct timeval){0, 0})); // nfds does not reach it
     R(FD_ISSET(p[0], &r) != 0);
+    R(dup2(0, 200)); // the table of descriptors has room for 256 from here on
+    R(close(200));
+    fd_set many[4] = {0}; // 4096 descriptors: none beyond the table is looked at
+    ((char *)many)[3000 / 8] |= 1 << (3000 % 8);
+    R(select(4096, many, NULL, NULL, &(struct timeval){0, 0}));
     FD_SET(99, &r);
     R(select(100, &r, NULL, NULL, &(struct timeval){0, 0}));
     R(select(-1, NULL, NULL, NULL, NULL));
