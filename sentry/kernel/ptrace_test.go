@@ -91,6 +91,32 @@ func TestSeizeInterruptDetach(t *testing.T) {
 	}
 }
 
+// A group stop of a seized tracee is a trap; PTRACE_LISTEN leaves it stopped, SIGCONT
+// makes it trap again.
+func TestSeizedGroupStop(t *testing.T) {
+	w := newWorld(t)
+	var sent, group, ends, killed WaitResult
+	var listen int64
+	w.run(func(g *guest) {
+		pid := int32(g.fork(func(c *guest) { c.loop() }))
+		g.ptrace(abi.PTRACE_SEIZE, pid, 0, 0)
+		g.kill(pid, abi.SIGSTOP)
+		sent, _ = g.wait(pid, 0)
+		g.ptrace(abi.PTRACE_CONT, pid, 0, abi.SIGSTOP)
+		group, _ = g.wait(pid, 0)
+		listen = g.ptrace(abi.PTRACE_LISTEN, pid, 0, 0)
+		g.kill(pid, abi.SIGCONT)
+		ends, _ = g.wait(pid, 0)
+		g.kill(pid, abi.SIGKILL)
+		killed, _ = g.wait(pid, 0)
+	})
+	stop := func(code int32) int32 { return code<<8 | 0x7f }
+	if sent.Status != stop(abi.SIGSTOP) || group.Status != stop(abi.SIGSTOP|abi.PTRACE_EVENT_STOP<<8) || listen != 0 ||
+		ends.Status != stop(abi.SIGTRAP|abi.PTRACE_EVENT_STOP<<8) || killed.Status != abi.SIGKILL {
+		t.Fatalf("%#x %#x %d %#x %#x", sent.Status, group.Status, listen, ends.Status, killed.Status)
+	}
+}
+
 func TestTraceSignalSuppressed(t *testing.T) {
 	w := newWorld(t)
 	var sig WaitResult

@@ -44,8 +44,11 @@ func (t *Task) nextDelivery() (int, abi.Sigaction, abi.Siginfo) {
 			return 0, abi.Sigaction{}, abi.Siginfo{}
 		}
 		if t.jobctl&jobStopPending != 0 {
-			t.doStopLocked(t.stop.stopSig)
-			continue
+			if !t.ptraced.Load() {
+				t.doStopLocked(t.stop.stopSig)
+				continue
+			}
+			t.jobctl |= jobTrapStop // the tracer sees the group stop as a trap
 		}
 		if t.jobctl&(jobTrapStop|jobTrapNotify) != 0 {
 			t.jobTrapLocked()
