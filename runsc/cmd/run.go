@@ -189,7 +189,11 @@ func openConsole(p *specs.Process, socket string, detach bool, stdio *[3]*os.Fil
 	case !p.Terminal:
 		return nil, nil
 	}
-	console, err := container.NewConsole(p.ConsoleSize)
+	size := p.ConsoleSize
+	if size == nil && !detach {
+		size = container.TerminalSize(os.Stdin) // the first thing that is shown may depend on it
+	}
+	console, err := container.NewConsole(size)
 	if err != nil {
 		return nil, err
 	}

@@ -115,12 +115,24 @@ func (c *Console) onMaster(f func(fd int) error) error {
 	return ferr
 }
 
+// TerminalSize is the size of the terminal f, nil if it is none or has none.
+func TerminalSize(f *os.File) *specs.Box {
+	ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil || ws.Row == 0 || ws.Col == 0 {
+		return nil
+	}
+	return &specs.Box{Height: uint(ws.Row), Width: uint(ws.Col)}
+}
+
 // Attachment joins the caller's terminal to a console's master.
 type Attachment struct {
 	console *Console
 	in      *os.File
 	saved   *unix.Termios // nil: the caller's stdin is no terminal
 	out     sync.WaitGroup
+
+	mu   sync.Mutex
+	size unix.Winsize // that the console has got
 }
 
 // Attach puts the caller's terminal into raw mode and starts to copy both ways. Detach
@@ -137,15 +149,32 @@ func (c *Console) Attach(in, out *os.File) (*Attachment, error) {
 		a.Resize()
 	}
 	// Reading stdin cannot be interrupted; this goroutine ends with the process.
-	go func() {
-		_, err := io.Copy(c.Master, in)
-		if err == nil && a.saved == nil {
-			// End of a piped stdin: what ^D means to a terminal.
-			_, _ = c.Master.Write([]byte{4})
-		}
-	}()
+	go a.copyInput(c.Master)
 	a.out.Go(func() { _, _ = io.Copy(out, c.Master) })
 	return a, nil
+}
+
+// copyInput passes on what is typed. A change of the size that came before it goes first,
+// as in a terminal of the application's own: SIGWINCH may reach this process later.
+func (a *Attachment) copyInput(master *os.File) {
+	buf := make([]byte, 4096)
+	for {
+		n, err := a.in.Read(buf)
+		if n > 0 {
+			a.Resize()
+			if _, werr := master.Write(buf[:n]); werr != nil {
+				return
+			}
+		}
+		if err == nil {
+			continue
+		}
+		if err == io.EOF && a.saved == nil {
+			// End of a piped stdin: what ^D means to a terminal.
+			_, _ = master.Write([]byte{4})
+		}
+		return
+	}
 }
 
 // Resize gives the console the size of the caller's terminal.
@@ -153,9 +182,14 @@ func (a *Attachment) Resize() {
 	if a.saved == nil {
 		return
 	}
-	if ws, err := unix.IoctlGetWinsize(int(a.in.Fd()), unix.TIOCGWINSZ); err == nil {
-		_ = a.console.onMaster(func(fd int) error { return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, ws) })
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	ws, err := unix.IoctlGetWinsize(int(a.in.Fd()), unix.TIOCGWINSZ)
+	if err != nil || *ws == a.size {
+		return
 	}
+	a.size = *ws
+	_ = a.console.onMaster(func(fd int) error { return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, ws) })
 }
 
 // Detach copies what is left and gives the caller's terminal back.

@@ -86,6 +86,26 @@ func terminalBundle(t *testing.T, argv []string, tty bool) *bundle {
 	})
 }
 
+// TestWindowAtOnce: the first program sees the terminal's size without waiting for it.
+func TestWindowAtOnce(t *testing.T) {
+	r, id, size := ours(t), newID(), []string{"stty", "size"}
+	b := terminalBundle(t, size, true)
+	tm := onTerminal(t, r.bin, "--root", r.state, "run", "--bundle", b.dir, id)
+	tm.expect(`24 80\r\n`)
+	if code := tm.exit(); code != 0 {
+		t.Errorf("run: exit code %d", code)
+	}
+	b = terminalBundle(t, []string{"sleep", "1000"}, false)
+	r.detached(t, "run", "--detach", "--bundle", b.dir, id).must(t, "run")
+	tm = onTerminal(t, append([]string{r.bin, "--root", r.state, "exec", "-t", id}, size...)...)
+	tm.expect(`24 80\r\n`)
+	if code := tm.exit(); code != 0 {
+		t.Errorf("exec: exit code %d", code)
+	}
+	r.do(t, "", "delete", "--force", id).must(t, "delete")
+	nothingLeft(t, r, id)
+}
+
 // TestInteractive types the same into each kind of terminal.
 func TestInteractive(t *testing.T) {
 	t.Run("native", func(t *testing.T) {
@@ -111,7 +131,17 @@ func TestInteractive(t *testing.T) {
 			onTerminal(t, r.bin, "--root", r.state, "run", "--bundle", b.dir, id).session()
 			nothingLeft(t, r, id)
 		},
-		// TODO: `runsc exec -t` on a terminal; in some runs its session stops answering.
+		"exec": func(t *testing.T) {
+			r, id := ours(t), newID()
+			b := terminalBundle(t, []string{"sleep", "1000"}, false)
+			r.detached(t, "run", "--detach", "--bundle", b.dir, id).must(t, "run")
+			args := []string{r.bin, "--root", r.state, "exec", "-t", id}
+			tm := onTerminal(t, append(args, bash...)...)
+			tm.hung = func() string { return r.do(t, "", "debug", "--stacks", id).out }
+			tm.session()
+			r.do(t, "", "delete", "--force", id).must(t, "delete")
+			nothingLeft(t, r, id)
+		},
 	}
 	for name, f := range kinds {
 		t.Run(name, func(t *testing.T) {

@@ -22,6 +22,7 @@ type typist struct {
 	t      *testing.T
 	master *os.File
 	cmd    *exec.Cmd
+	hung   func() string // what to say when nothing comes any more, nil: nothing
 
 	mu   sync.Mutex
 	seen []byte // what came and no expect has taken yet
@@ -41,13 +42,13 @@ func onTerminal(t *testing.T, argv ...string) *typist {
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), "TERM=xterm")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	tm := &typist{t: t, master: master, cmd: cmd}
+	tm.resize(24, 80)
 	err = cmd.Start()
 	slave.Close()
 	if err != nil {
 		t.Fatal(err)
 	}
-	tm := &typist{t: t, master: master, cmd: cmd}
-	tm.resize(24, 80)
 	go tm.read()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
@@ -123,7 +124,11 @@ func (tm *typist) expect(pattern string) {
 			return
 		}
 		if eof || time.Now().After(end) {
-			tm.t.Fatalf("waited for %q, ended %v, got %q; all:\n%s", pattern, eof, rest, tm.transcript())
+			why := ""
+			if tm.hung != nil {
+				why = tm.hung()
+			}
+			tm.t.Fatalf("waited for %q, ended %v, got %q; all:\n%s\n%s", pattern, eof, rest, tm.transcript(), why)
 		}
 	}
 }
