@@ -37,8 +37,7 @@ type Master struct {
 // NewPTY makes a pseudoterminal: the terminal, locked until TIOCSPTLCK, and the operations
 // of its master's file. owner may be nil.
 func NewPTY(major, minor uint32, owner Releaser) (*TTY, *Master) {
-	t := New(major, minor, nil)
-	t.masterOpen, t.ptLocked = true, true
+	t := &TTY{major: major, minor: minor, termios: defaultTermios(), masterOpen: true, ptLocked: true}
 	return t, &Master{t: t, owner: owner}
 }
 

@@ -16,18 +16,9 @@ const (
 	echoRoom   = 4096 // beyond outputSize, for echoes
 )
 
-// Line is the other side of a terminal that is no Master. It is told without locks.
-type Line interface {
-	// OutputReady says that Output has something.
-	OutputReady()
-	// InputRoom says that Input takes bytes again.
-	InputRoom()
-}
-
-// TTY is a terminal.
+// TTY is a terminal: the end of a pseudoterminal that applications use.
 type TTY struct {
 	major, minor uint32
-	line         Line // nil: a Master
 
 	queue       wait.Queue // of the terminal's own files
 	masterQueue wait.Queue // of the Master
@@ -50,12 +41,6 @@ type TTY struct {
 
 	in  input
 	out output
-}
-
-// New returns a terminal with the device number (major, minor) whose other side is line,
-// nil for a Master.
-func New(major, minor uint32, line Line) *TTY {
-	return &TTY{major: major, minor: minor, line: line, termios: defaultTermios(), masterOpen: line != nil}
 }
 
 // Device implements kernel.TTY.
@@ -95,33 +80,9 @@ func (t *TTY) tell(e *effects) {
 	if own != 0 {
 		t.queue.Notify(own)
 	}
-	if t.line == nil {
-		if master != 0 {
-			t.masterQueue.Notify(master)
-		}
-		return
+	if master != 0 {
+		t.masterQueue.Notify(master)
 	}
-	if e.shown {
-		t.line.OutputReady()
-	}
-	if e.room {
-		t.line.InputRoom()
-	}
-}
-
-// Input takes what the other side typed, as much as there is room for, and returns how
-// much that was.
-func (t *TTY) Input(b []byte) int {
-	var e effects
-	t.mu.Lock()
-	if t.hung {
-		t.mu.Unlock()
-		return len(b)
-	}
-	n := t.inputLocked(b, &e)
-	t.mu.Unlock()
-	t.tell(&e)
-	return n
 }
 
 // inputLocked processes what there is room for and keeps some more in the queue.
@@ -159,23 +120,6 @@ func (t *TTY) processLocked(e *effects) {
 // does not block the terminal: its last byte is overwritten.
 func (t *TTY) hasRoomLocked() bool {
 	return len(t.in.buf) < inputSize-1 || t.termios.canon() && t.in.committed == 0
-}
-
-// WriteRoom reports whether Input takes bytes.
-func (t *TTY) WriteRoom() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.in.queue) < queueSize
-}
-
-// Output takes up to len(b) bytes that are to be shown.
-func (t *TTY) Output(b []byte) int {
-	var e effects
-	t.mu.Lock()
-	n := t.takeOutputLocked(b, &e)
-	t.mu.Unlock()
-	t.tell(&e)
-	return n
 }
 
 func (t *TTY) takeOutputLocked(b []byte, e *effects) int {

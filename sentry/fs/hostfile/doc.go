@@ -10,11 +10,8 @@
 // A Watch is armed only when somebody found the descriptor not ready, so that an idle
 // sandbox is not woken by every read of its output.
 //
-// A terminal of a container's own (OCI "terminal": true) is a Console: the host side is
-// in raw mode and the line discipline of package tty runs over it.
+// Neighbours: vfs (FileOps), boot (donates and wires; it joins a terminal of the
+// container's own to a pseudoterminal, see runsc/boot).
 //
-// Neighbours: vfs (FileOps), tty (Console), boot (donates and wires).
-//
-// Lock order: Console.inMu, Console.outMu, then tty; Notifier.mu, Watch.mu; wait queues are
-// notified with neither of the last two held.
+// Lock order: Notifier.mu, Watch.mu; wait queues are notified with neither held.
 package hostfile
