@@ -77,6 +77,7 @@ func start(cfg *sandbox.BootConfig) (*Sentry, error) {
 	s := newSentry(cfg, mf, n)
 	s.k = kernel.New(kernel.Config{
 		Platform: p, MemFile: mf, Syscalls: s.table, Namespaces: s, CPUs: len(cfg.Host.CPUs),
+		MaxTasks: min(cfg.Host.MaxTasks, 32768),
 	})
 	if err := s.registerFileSystems(); err != nil {
 		return nil, err

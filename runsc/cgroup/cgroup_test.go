@@ -82,7 +82,7 @@ func TestSettingsV2(t *testing.T) {
 		got = append(got, s.controller+" "+s.file+"="+s.value)
 	}
 	want := []string{"memory memory.swap.max=50", "memory memory.max=100", "memory memory.low=50", "cpu cpu.weight=39",
-		"cpu cpu.max=50000 100000", "cpuset cpuset.cpus=0-1", "pids pids.max=276", "io io.max=8:0 rbps=7", "memory memory.high=9"}
+		"cpu cpu.max=50000 100000", "cpuset cpuset.cpus=0-1", "pids pids.max=296", "io io.max=8:0 rbps=7", "memory memory.high=9"}
 	if !slices.Equal(got, want) {
 		t.Errorf("settings\n%q, want\n%q", got, want)
 	}
@@ -152,7 +152,7 @@ func TestLive(t *testing.T) {
 	if procs := c.Procs(); !slices.Equal(procs, []int{cmd.Process.Pid}) {
 		t.Errorf("processes = %v, want %d", procs, cmd.Process.Pid)
 	}
-	if s := c.Stats(); s.MemoryLimit != 128<<20 || s.PidsLimit != 2*20+sandboxThreads || s.PidsCurrent != 1 {
+	if s := c.Stats(); s.MemoryLimit != 128<<20 || s.PidsLimit != 4*20+sandboxThreads || s.PidsCurrent != 1 {
 		t.Errorf("stats = %+v", s)
 	}
 	if err := c.Kill(); err != nil {

@@ -85,12 +85,13 @@ func (c *Cgroup) write(s setting) error {
 const sandboxThreads = 256
 
 // hostPids is the fence around a limit of n application tasks: each can have a stub
-// thread and a Sentry thread that waits for it.
+// process's first thread, a stub thread and a Sentry thread that waits for it, and as many
+// may be on their way out.
 func hostPids(n int64) string {
-	if n <= 0 || n > (math.MaxInt32-sandboxThreads)/2 {
+	if n <= 0 || n > (math.MaxInt32-sandboxThreads)/4 {
 		return "max"
 	}
-	return strconv.FormatInt(2*n+sandboxThreads, 10)
+	return strconv.FormatInt(4*n+sandboxThreads, 10)
 }
 
 func (c *Cgroup) settingsV1(r *specs.LinuxResources) []setting {

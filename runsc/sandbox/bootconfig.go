@@ -62,6 +62,7 @@ type HostInfo struct {
 	MemTotal uint64 // bytes
 	Hostname string
 	Release  string   // uname -r
+	MaxTasks int      // processes and threads of all containers, 0 if not known
 	Seed     [64]byte // for the kernel's random numbers
 }
 

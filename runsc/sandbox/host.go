@@ -3,6 +3,8 @@ package sandbox
 import (
 	"crypto/rand"
 	"os"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,6 +33,25 @@ func readHost() HostInfo {
 		h.Hostname = unix.ByteSliceToString(uts.Nodename[:])
 		h.Release = unix.ByteSliceToString(uts.Release[:])
 	}
+	h.MaxTasks = maxTasks()
 	_, _ = rand.Read(h.Seed[:])
 	return h
+}
+
+// maxTasks is how many application tasks a sandbox may have at most: a task takes up to
+// three threads of the host's, and the Go runtime of the Sentry does not survive a thread
+// that the host refuses.
+func maxTasks() int {
+	const share = 4
+	n := 0
+	for _, f := range []string{"/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max"} {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			continue
+		}
+		if v, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && (n == 0 || v/share < n) {
+			n = v / share
+		}
+	}
+	return n
 }

@@ -38,7 +38,7 @@ func TestPod(t *testing.T) {
 	if got := inside(a, "hostname; echo $$ > /tmp/mine; ls /tmp"); got != "a\nmine\n" {
 		t.Errorf("in a: %q", got)
 	}
-	if got := inside(b, "ls /tmp; ps -o args | grep -c '^sh -c trap'"); got != "1\n" {
+	if got := inside(b, "ls /tmp; ps -o pid,args | grep -c '^ *1 sh -c trap'"); got != "1\n" {
 		t.Errorf("in b, with a pid namespace of its own and its own files: %q", got)
 	}
 	if got := r.do(t, "", "list", "--quiet").out; strings.Count(got, "\n") != 3 {
@@ -83,7 +83,7 @@ func TestPodSharedPID(t *testing.T) {
 			}
 		}
 	}).started(r)
-	if got := r.do(t, "", "exec", a, "sh", "-c", "ps -o args | grep -c '^sh -c trap'; cat /proc/1/comm").must(t, "exec").out; got != "2\nsh\n" {
+	if got := r.do(t, "", "exec", a, "sh", "-c", "ps -o ppid,args | grep -c '^ *0 sh -c trap'; cat /proc/1/comm").must(t, "exec").out; got != "2\nsh\n" {
 		t.Errorf("processes in a: %q", got)
 	}
 	r.do(t, "", "kill", a, "KILL").must(t, "kill")
