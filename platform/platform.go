@@ -86,6 +86,15 @@ type Context interface {
 	Release()
 }
 
+// Placer is what a Context also is when its platform can choose the processors that it
+// runs on.
+type Placer interface {
+	// SetProcessors says which processors the thread may run on from its next Switch on:
+	// bit n of the mask is the n-th that the sandbox has; nil means all. It may be called
+	// from any goroutine, until Release or after.
+	SetProcessors(mask []uint64)
+}
+
 // EventKind says why Switch returned.
 type EventKind uint8
 

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lazaret/platform"
+	"lazaret/platform/internal/machine"
+	"lazaret/platform/internal/ranges"
 	"lazaret/syscalls/abi"
 )
 
@@ -28,7 +30,7 @@ type addressSpace struct {
 	mu       sync.Mutex
 	threads  map[int32]*stubThread // by thread id
 	byTracer map[int32]*stubThread // the one that a thread of ours traces
-	mapped   ranges
+	mapped   ranges.Set
 	released bool
 	reaped   bool // the leader has been waited for
 }
@@ -63,7 +65,7 @@ func (a *addressSpace) Map(r abi.AddrRange, fd int, off int64, prot platform.Acc
 		return err
 	}
 	a.mu.Lock()
-	a.mapped.add(r)
+	a.mapped.Add(r)
 	a.mu.Unlock()
 	return nil
 }
@@ -74,7 +76,7 @@ func (a *addressSpace) Unmap(r abi.AddrRange) error {
 		return err
 	}
 	a.mu.Lock()
-	n := len(a.mapped.within(r))
+	n := len(a.mapped.Within(r))
 	a.mu.Unlock()
 	if n == 0 {
 		return nil
@@ -83,7 +85,7 @@ func (a *addressSpace) Unmap(r abi.AddrRange) error {
 		return err
 	}
 	a.mu.Lock()
-	a.mapped.remove(r)
+	a.mapped.Remove(r)
 	a.mu.Unlock()
 	return nil
 }
@@ -97,7 +99,7 @@ func (a *addressSpace) Protect(r abi.AddrRange, prot platform.Access) error {
 		return abi.EINVAL
 	}
 	a.mu.Lock()
-	parts := a.mapped.within(r)
+	parts := a.mapped.Within(r)
 	a.mu.Unlock()
 	for batch := range slices.Chunk(parts, protectBatch) {
 		if _, err := a.inject(protectCall(batch, prot)); err != nil {
@@ -311,7 +313,7 @@ func (t *stubThread) end() {
 		return
 	}
 	regs := hostRegs{
-		Rip: entryCall, Rax: unix.SYS_EXIT, OrigRax: ^uint64(0), Cs: userCS, Ss: userSS, Eflags: eflagsFixed,
+		Rip: entryCall, Rax: unix.SYS_EXIT, OrigRax: ^uint64(0), Cs: machine.UserCS, Ss: machine.UserSS, Eflags: machine.EflagsFixed,
 	}
 	// Errors mean that it is dying already.
 	_ = setRegs(t.tid, &regs)

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lazaret/platform"
+	"lazaret/platform/internal/machine"
 )
 
 // interruptSignal makes a running stub thread stop. Stubs ignore it while untraced.
@@ -59,7 +60,7 @@ func (c *context) Switch(as platform.AddressSpace, regs *platform.Regs) (platfor
 			return platform.Event{}, err
 		}
 	}
-	sanitize(regs)
+	machine.Sanitize(regs)
 	// Either this sees a request made before now, or Interrupt sees a running thread.
 	c.running.Store(true)
 	ev, err := c.run(regs)

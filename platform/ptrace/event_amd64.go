@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lazaret/platform"
+	"lazaret/platform/internal/machine"
 	"lazaret/syscalls/abi"
 )
 
@@ -15,40 +16,9 @@ const (
 	trapGeneral   = 13
 	trapPageFault = 14
 
-	vsyscallBase = 0xffffffffff600000
-	vsyscallStep = 0x400 // between gettimeofday, time and getcpu
-
 	errCodePresent = 1
 	errCodeUser    = 4
 )
-
-const (
-	// The flags that a program may set with popf; the others stay as Linux sets them.
-	eflagsUser = 1<<0 | 1<<2 | 1<<4 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11 | 1<<14 | 1<<16 | 1<<18 | 1<<21
-	// addrLimit is the first address that the host refuses as a segment base.
-	addrLimit = 1<<47 - 4096
-)
-
-// sanitize makes any register values ones that the host accepts.
-//
-// TRUST: the values come from the application, by system calls or signal frames.
-func sanitize(r *platform.Regs) {
-	r.Cs, r.Ss = userCS, userSS
-	for _, s := range []*uint64{&r.Ds, &r.Es, &r.Fs, &r.Gs} {
-		if *s != userSS {
-			*s = 0
-		}
-	}
-	r.Eflags = r.Eflags&eflagsUser | eflagsFixed
-	if r.FsBase >= addrLimit {
-		r.FsBase = 0
-	}
-	if r.GsBase >= addrLimit {
-		r.GsBase = 0
-	}
-	// Or the host would take the values for an interrupted system call of its own.
-	r.OrigRax = ^uint64(0)
-}
 
 // syscallStop reports a system call instruction.
 func (c *context) syscallStop(regs *platform.Regs) (platform.Event, error) {
@@ -57,11 +27,11 @@ func (c *context) syscallStop(regs *platform.Regs) (platform.Event, error) {
 	}
 	// The syscall instruction leaves its return address in RCX. A program that makes
 	// int 0x80 look the same harms nobody: it could as well have used syscall.
-	if regs.Cs == userCS && regs.Rcx == regs.Rip {
+	if regs.Cs == machine.UserCS && regs.Rcx == regs.Rip {
 		return platform.Event{Kind: platform.EventSyscall}, nil
 	}
 	arch, e := syscallArch(c.thread.tid)
-	if regs.Cs == userCS && e == 0 && arch == unix.AUDIT_ARCH_X86_64 {
+	if regs.Cs == machine.UserCS && e == 0 && arch == unix.AUDIT_ARCH_X86_64 {
 		return platform.Event{Kind: platform.EventSyscall}, nil
 	}
 	// int 0x80 or 32-bit code: what a kernel without 32-bit emulation answers.
@@ -167,7 +137,7 @@ func vsyscallFault(si *siginfo, regs *platform.Regs) platform.Event {
 			n = uint64(i)
 		}
 	}
-	regs.Rip = vsyscallBase + n*vsyscallStep
+	regs.Rip = machine.VsyscallBase + n*machine.VsyscallStep
 	regs.Rsp -= 8
 	return platform.Event{
 		Kind: platform.EventFault, Signal: int32(unix.SIGSEGV), Code: segvMaper,

@@ -26,6 +26,8 @@ type placement struct {
 type seat struct {
 	pinned   atomic.Bool
 	switches atomic.Uint64
+	allowed  atomic.Pointer[unix.CPUSet] // nil: all
+	applied  *unix.CPUSet                // what the stub thread runs under; the tracer's own
 
 	// Guarded by placement.mu.
 	cpu    int
@@ -61,19 +63,24 @@ func (p *placement) pin(tid int32, cpu int) bool {
 
 // enter is called before the context runs, on its tracer's thread.
 func (p *placement) enter(c *context) {
-	c.seat.switches.Add(1)
-	if c.seat.pinned.Load() || len(p.cpus) < 2 {
+	s := &c.seat
+	s.switches.Add(1)
+	allowed := s.allowed.Load()
+	if s.pinned.Load() && allowed == s.applied || len(p.cpus) < 2 {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if s.pinned.Load() {
+		p.unseatLocked(c)
+	}
+	s.applied = allowed
 	cpu := currentCPU()
 	for _, other := range p.cpus {
-		if p.load[other] < p.load[cpu] {
+		if s.mayUse(other) && (p.load[other] < p.load[cpu] || !s.mayUse(cpu)) {
 			cpu = other
 		}
 	}
-	s := &c.seat
 	s.cpu, s.tracer, s.seen = cpu, c.tracer, s.switches.Load()-1
 	s.index = len(p.seated)
 	p.seated = append(p.seated, c)
@@ -87,6 +94,28 @@ func (p *placement) enter(c *context) {
 		p.ticking = true
 		go p.run()
 	}
+}
+
+// SetProcessors implements platform.Placer.
+func (c *context) SetProcessors(mask []uint64) {
+	var set *unix.CPUSet
+	if mask != nil {
+		set = new(unix.CPUSet)
+		for n, cpu := range c.p.place.cpus {
+			if n/64 < len(mask) && mask[n/64]>>(n%64)&1 != 0 {
+				set.Set(cpu)
+			}
+		}
+		if set.Count() == 0 {
+			set = nil
+		}
+	}
+	c.seat.allowed.Store(set)
+}
+
+func (s *seat) mayUse(cpu int) bool {
+	set := s.allowed.Load()
+	return set == nil || set.IsSet(cpu)
 }
 
 // moved is called when the context has a new stub thread.
@@ -110,7 +139,7 @@ func (p *placement) leave(c *context) {
 	}
 }
 
-// unseatLocked lets the context's threads run anywhere.
+// unseatLocked lets the context's tracer run anywhere and its stub thread where it may.
 func (p *placement) unseatLocked(c *context) {
 	s := &c.seat
 	p.load[s.cpu]--
@@ -122,7 +151,11 @@ func (p *placement) unseatLocked(c *context) {
 	s.pinned.Store(false)
 	setAffinity(s.tracer, &p.all)
 	if tid := uint32(c.target.Load()); tid != 0 {
-		setAffinity(int32(tid), &p.all)
+		set := s.allowed.Load()
+		if set == nil {
+			set = &p.all
+		}
+		setAffinity(int32(tid), set)
 	}
 }
 
@@ -168,7 +201,7 @@ func (p *placement) balanceLocked() {
 		return
 	}
 	for _, c := range p.seated {
-		if c.seat.cpu == high {
+		if c.seat.cpu == high && c.seat.mayUse(low) {
 			p.load[high]--
 			p.load[low]++
 			c.seat.cpu = low

@@ -9,17 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lazaret/platform"
+	"lazaret/platform/internal/machine"
 	"lazaret/syscalls/abi"
 )
 
 // ptracePlatform implements platform.Platform.
 type ptracePlatform struct {
-	parent   int32  // the Sentry's process id, as stubs see it
-	initFP   []byte // XSAVE image of a new program
-	xfeature uint64 // the state components that the host saves
-	mxcsrMax uint32 // the MXCSR bits that the processor has
-	place    placement
-	owner    chan struct{} // closed to end the thread that is every stub's parent
+	parent int32           // the Sentry\'s process id, as stubs see it
+	xstate *machine.Xstate // format of the vector state
+	place  placement
+	owner  chan struct{} // closed to end the thread that is every stub's parent
 
 	mu       sync.Mutex
 	spaces   map[*addressSpace]struct{}
@@ -147,7 +146,7 @@ func (p *ptracePlatform) seizeTemplate(pid int32) error {
 // must stop and not run.
 func checkSysemu(pid int32) error {
 	regs := hostRegs{
-		Rip: entryCall, Rax: unix.SYS_GETPPID, OrigRax: ^uint64(0), Cs: userCS, Ss: userSS, Eflags: eflagsFixed,
+		Rip: entryCall, Rax: unix.SYS_GETPPID, OrigRax: ^uint64(0), Cs: machine.UserCS, Ss: machine.UserSS, Eflags: machine.EflagsFixed,
 	}
 	if e := setRegs(pid, &regs); e != 0 {
 		return e
@@ -190,7 +189,7 @@ func (p *ptracePlatform) NewAddressSpace() (platform.AddressSpace, error) {
 
 // NewContext implements platform.Platform.
 func (p *ptracePlatform) NewContext() platform.Context {
-	return &context{p: p, fp: p.initFP}
+	return &context{p: p, fp: p.xstate.Init}
 }
 
 // Close implements platform.Platform.

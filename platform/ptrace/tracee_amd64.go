@@ -2,14 +2,8 @@ package ptrace
 
 import (
 	"golang.org/x/sys/unix"
-)
 
-// The only selectors that a stub needs.
-const (
-	userCS = 0x33
-	userSS = 0x2b
-	// eflagsFixed is the always-set bit and the interrupt flag.
-	eflagsFixed = 0x202
+	"lazaret/platform/internal/machine"
 )
 
 // errGone says that a stub thread died or is not traced any more.
@@ -29,7 +23,7 @@ type hostCall struct {
 // registers are lost.
 func inject(tid int32, c *hostCall) (int64, error) {
 	regs := hostRegs{
-		Rip: c.entry, Rax: c.nr, OrigRax: ^uint64(0), Cs: userCS, Ss: userSS, Eflags: eflagsFixed,
+		Rip: c.entry, Rax: c.nr, OrigRax: ^uint64(0), Cs: machine.UserCS, Ss: machine.UserSS, Eflags: machine.EflagsFixed,
 		Rdi: c.args[0], Rsi: c.args[1], Rdx: c.args[2], R10: c.args[3], R8: c.args[4], R9: c.args[5],
 		R12: c.more[0], R13: c.more[1], R14: c.more[2], Rbp: c.more[3], Rsp: c.more[4], R15: c.r15,
 	}
@@ -104,7 +98,7 @@ func seizeAtRest(pid int32) error {
 // layToRest undoes seizeAtRest. The stub continues at entry: entryRest or entryArm.
 func layToRest(pid int32, entry, parent uint64) error {
 	regs := hostRegs{
-		Rip: entry, R15: parent, OrigRax: ^uint64(0), Cs: userCS, Ss: userSS, Eflags: eflagsFixed,
+		Rip: entry, R15: parent, OrigRax: ^uint64(0), Cs: machine.UserCS, Ss: machine.UserSS, Eflags: machine.EflagsFixed,
 	}
 	if e := setRegs(pid, &regs); e != 0 {
 		return e

@@ -1,4 +1,4 @@
-package ptrace
+package ranges
 
 import (
 	"math/rand"
@@ -11,7 +11,7 @@ import (
 func TestRanges(t *testing.T) {
 	const pages = 64
 	rnd := rand.New(rand.NewSource(1))
-	var s ranges
+	var s Set
 	var model [pages]bool
 	for step := range 20000 {
 		r := abi.AddrRange{Start: abi.Addr(rnd.Intn(pages))}
@@ -24,9 +24,9 @@ func TestRanges(t *testing.T) {
 			model[i] = add
 		}
 		if add {
-			s.add(r)
+			s.Add(r)
 		} else {
-			s.remove(r)
+			s.Remove(r)
 		}
 		for i := 1; i < len(s); i++ {
 			if s[i].Start <= s[i-1].End {
@@ -35,7 +35,7 @@ func TestRanges(t *testing.T) {
 		}
 		q := abi.AddrRange{Start: r.Start / 2, End: r.End}
 		var got [pages]bool
-		for _, p := range s.within(q) {
+		for _, p := range s.Within(q) {
 			if p.Start >= p.End || p.Start < q.Start || p.End > q.End {
 				t.Fatalf("step %d: %v not within %v", step, p, q)
 			}

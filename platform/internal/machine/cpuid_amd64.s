@@ -1,7 +1,7 @@
 #include "textflag.h"
 
-// func xsaveComponent(n uint32) (size, offset uint32)
-TEXT ·xsaveComponent(SB), NOSPLIT, $0-16
+// func XsaveComponent(n uint32) (size, offset uint32)
+TEXT ·XsaveComponent(SB), NOSPLIT, $0-16
 	MOVL	$13, AX
 	MOVL	n+0(FP), CX
 	CPUID

@@ -1,4 +1,5 @@
-package ptrace
+// Package ranges keeps sets of address ranges.
+package ranges
 
 import (
 	"slices"
@@ -6,12 +7,12 @@ import (
 	"lazaret/syscalls/abi"
 )
 
-// ranges is a sorted set of address ranges that neither overlap nor touch. mprotect(2)
+// Set is a sorted set of address ranges that neither overlap nor touch. mprotect(2)
 // stops at the first hole, so an address space has to know where its holes are.
-type ranges []abi.AddrRange
+type Set []abi.AddrRange
 
 // first returns the index of the first range that ends at or after a.
-func (s ranges) first(a abi.Addr) int {
+func (s Set) first(a abi.Addr) int {
 	i, _ := slices.BinarySearchFunc(s, a, func(r abi.AddrRange, a abi.Addr) int {
 		if r.End < a {
 			return -1
@@ -21,8 +22,8 @@ func (s ranges) first(a abi.Addr) int {
 	return i
 }
 
-// add puts r into the set.
-func (s *ranges) add(r abi.AddrRange) {
+// Add puts r into the set.
+func (s *Set) Add(r abi.AddrRange) {
 	i := s.first(r.Start)
 	j := i
 	for j < len(*s) && (*s)[j].Start <= r.End {
@@ -33,8 +34,8 @@ func (s *ranges) add(r abi.AddrRange) {
 	*s = slices.Replace(*s, i, j, r)
 }
 
-// remove takes r out of the set.
-func (s *ranges) remove(r abi.AddrRange) {
+// Remove takes r out of the set.
+func (s *Set) Remove(r abi.AddrRange) {
 	i := s.first(r.Start)
 	if i < len(*s) && (*s)[i].End == r.Start {
 		i++
@@ -53,8 +54,8 @@ func (s *ranges) remove(r abi.AddrRange) {
 	*s = slices.Replace(*s, i, j, rest...)
 }
 
-// within returns the parts of r that are in the set.
-func (s ranges) within(r abi.AddrRange) []abi.AddrRange {
+// Within returns the parts of r that are in the set.
+func (s Set) Within(r abi.AddrRange) []abi.AddrRange {
 	var out []abi.AddrRange
 	for i := s.first(r.Start); i < len(s) && s[i].Start < r.End; i++ {
 		if p := s[i].Intersect(r); p.Start < p.End {

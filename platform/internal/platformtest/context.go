@@ -1,6 +1,6 @@
 //go:build amd64
 
-package ptrace
+package platformtest
 
 import (
 	"bytes"
@@ -10,10 +10,11 @@ import (
 	"time"
 
 	"lazaret/platform"
+	"lazaret/platform/internal/machine"
 	"lazaret/syscalls/abi"
 )
 
-func TestInterruptSpinning(t *testing.T) {
+func testInterruptSpinning(t *testing.T) {
 	g := newGuest(t, spin)
 	for range 20 {
 		go func() {
@@ -28,7 +29,7 @@ func TestInterruptSpinning(t *testing.T) {
 }
 
 // A request made while nothing runs stops the next Switch, once.
-func TestInterruptBefore(t *testing.T) {
+func testInterruptBefore(t *testing.T) {
 	g := newGuest(t, syscallLoop)
 	g.ctx.Interrupt()
 	g.run(t, platform.EventInterrupt)
@@ -44,7 +45,7 @@ func TestInterruptBefore(t *testing.T) {
 }
 
 // No request is lost, and none disturbs what the guest computes.
-func TestInterruptRace(t *testing.T) {
+func testInterruptRace(t *testing.T) {
 	g := newGuest(t, syscallLoop)
 	var stop atomic.Bool
 	var sent, got atomic.Int64
@@ -96,7 +97,7 @@ var fpGuest = []byte{
 	0x0f, 0x05, // syscall
 }
 
-func TestFPStateInherited(t *testing.T) {
+func testFPStateInherited(t *testing.T) {
 	g := newGuest(t, fpGuest)
 	g.regs.Rbx = 0x1122334455667788
 	g.run(t, platform.EventSyscall)
@@ -151,14 +152,14 @@ func TestFPStateInherited(t *testing.T) {
 }
 
 // Every vector component survives a run of the guest, also where it is large (AVX-512).
-func TestFPStateComponents(t *testing.T) {
+func testFPStateComponents(t *testing.T) {
 	g := newGuest(t, getpid)
 	g.run(t, platform.EventSyscall)
 	fp, err := g.ctx.FPState()
 	if err != nil {
 		t.Fatal(err)
 	}
-	bv := binary.LittleEndian.Uint64(fp[offXstateBV:]) | xfeatureFPSSE
+	bv := binary.LittleEndian.Uint64(fp[512:]) | 3
 	fill := func(b []byte) {
 		for i := range b {
 			b[i] = byte(i*7 + 1)
@@ -166,14 +167,14 @@ func TestFPStateComponents(t *testing.T) {
 	}
 	fill(fp[160:416]) // XMM
 	for _, n := range []uint32{2, 5, 6, 7} {
-		if g.ctx.(*context).p.xfeature&(1<<n) == 0 {
+		if binary.LittleEndian.Uint64(fp[464:])&(1<<n) == 0 {
 			continue
 		}
-		size, off := xsaveComponent(n)
+		size, off := machine.XsaveComponent(n)
 		fill(fp[off : off+size])
 		bv |= 1 << n
 	}
-	binary.LittleEndian.PutUint64(fp[offXstateBV:], bv)
+	binary.LittleEndian.PutUint64(fp[512:], bv)
 	if err := g.ctx.SetFPState(fp); err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +189,7 @@ func TestFPStateComponents(t *testing.T) {
 	}
 }
 
-func TestFPStateRefused(t *testing.T) {
+func testFPStateRefused(t *testing.T) {
 	g := newGuest(t, fpGuest)
 	good, err := g.ctx.FPState()
 	if err != nil {
@@ -204,17 +205,17 @@ func TestFPStateRefused(t *testing.T) {
 		"short":           good[:500],
 		"cut header":      good[:550],
 		"long":            append(bytes.Clone(good), 0),
-		"mxcsr":           put(offMXCSR+3, 0xff),
-		"unknown feature": put(offXstateBV+6, 0xff),
-		"compact":         put(offXcompBV+7, 0x80),
-		"reserved":        put(offReserved+5, 1),
+		"mxcsr":           put(24+3, 0xff),
+		"unknown feature": put(512+6, 0xff),
+		"compact":         put(520+7, 0x80),
+		"reserved":        put(528+5, 1),
 	}
 	for name, data := range tests {
 		if err := g.ctx.SetFPState(data); err != abi.EINVAL {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := g.ctx.SetFPState(good[:fxsaveLen]); err != nil {
+	if err := g.ctx.SetFPState(good[:machine.FxsaveLen]); err != nil {
 		t.Errorf("FXSAVE image: %v", err)
 	}
 	g.run(t, platform.EventSyscall)
@@ -223,7 +224,7 @@ func TestFPStateRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cw, mx := binary.LittleEndian.Uint16(fp), binary.LittleEndian.Uint32(fp[offMXCSR:]); cw != 0x37f || mx != 0x1f80 {
+	if cw, mx := binary.LittleEndian.Uint16(fp), binary.LittleEndian.Uint32(fp[24:]); cw != 0x37f || mx != 0x1f80 {
 		t.Errorf("fcw %#x, mxcsr %#x", cw, mx)
 	}
 }

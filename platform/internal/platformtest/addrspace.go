@@ -1,11 +1,12 @@
 //go:build amd64
 
-package ptrace
+package platformtest
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -19,7 +20,7 @@ import (
 	"lazaret/syscalls/abi"
 )
 
-func TestMapAfterFault(t *testing.T) {
+func testMapAfterFault(t *testing.T) {
 	g := newGuest(t, append(slices.Clone(readHole), getpid...))
 	g.run(t, platform.EventFault)
 	var b [8]byte
@@ -42,7 +43,7 @@ func TestMapAfterFault(t *testing.T) {
 }
 
 // Protect skips holes, changes everything else, and only inside its range.
-func TestProtect(t *testing.T) {
+func testProtect(t *testing.T) {
 	g := newGuest(t, append(slices.Clone(writeData), getpid...))
 	const n = 13 // every other page
 	for i := range abi.Addr(n) {
@@ -58,13 +59,13 @@ func TestProtect(t *testing.T) {
 		if err := g.as.Protect(whole, platform.Access(bits)); err != nil {
 			t.Fatal(err)
 		}
-		maps := readMaps(t, g.as)
+		perms := readMaps(t, g.as)
 		for i := range abi.Addr(n) {
 			want := perm
 			if i == n-1 {
 				want = "rw-s"
 			}
-			if got := maps[hole+2*i*abi.PageSize]; got != want {
+			if got := perms[hole+2*i*abi.PageSize]; got != want {
 				t.Errorf("page %d: %q, want %q", i, got, want)
 			}
 		}
@@ -82,7 +83,7 @@ func TestProtect(t *testing.T) {
 // readMaps returns the permissions of the host's mappings by start address.
 func readMaps(t *testing.T, as platform.AddressSpace) map[abi.Addr]string {
 	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", as.(*addressSpace).pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", subject.StubPID(as)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,22 +101,22 @@ func readMaps(t *testing.T, as platform.AddressSpace) map[abi.Addr]string {
 }
 
 // A new stub has nothing of the Sentry but the code page.
-func TestEmpty(t *testing.T) {
+func testEmpty(t *testing.T) {
 	as, err := testPlatform(t).NewAddressSpace()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer as.Release()
-	if got := readMaps(t, as); len(got) != 1 || got[stubBase] != "r-xp" {
+	if got := readMaps(t, as); !maps.Equal(got, wantMaps()) {
 		t.Errorf("mappings %v", got)
 	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", as.(*addressSpace).pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", subject.StubPID(as)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
 		"NoNewPrivs:\t1\n", "Seccomp:\t2\n", "CapPrm:\t0000000000000000\n", "CapEff:\t0000000000000000\n",
-		"SigIgn:\tfffffffffffbfeff\n", "SigBlk:\t0000000000000000\n",
+		"SigIgn:\t" + subject.SigIgn + "\n", "SigBlk:\t" + subject.SigBlk + "\n",
 	} {
 		if !strings.Contains(string(status), want) {
 			t.Errorf("no %q in\n%s", want, status)
@@ -123,10 +124,11 @@ func TestEmpty(t *testing.T) {
 	}
 }
 
-func TestBadRanges(t *testing.T) {
+func testBadRanges(t *testing.T) {
 	g := newGuest(t, getpid)
+	end := testPlatform(t).UserRange().End
 	bad := []abi.AddrRange{
-		{Start: 0, End: 4096}, {Start: stubBase, End: stubBase + 4096}, {Start: userEnd - 4096, End: stubBase + 4096},
+		{Start: 0, End: 4096}, {Start: end, End: end + 4096}, {Start: end - 4096, End: end + 4096},
 		{Start: dataAddr, End: dataAddr}, {Start: dataAddr + 1, End: dataAddr + 4096}, {Start: dataAddr + 4096, End: dataAddr},
 	}
 	for _, r := range bad {
@@ -154,7 +156,7 @@ func TestBadRanges(t *testing.T) {
 
 // Fork copies the mappings; afterwards the two are independent. Both ways of reaching an
 // address space are used: the caller's own stub thread, and the leader.
-func TestFork(t *testing.T) {
+func testFork(t *testing.T) {
 	g := newGuest(t, append(slices.Clone(writeData), getpid...))
 	for _, ran := range []bool{false, true} {
 		if ran {
@@ -190,7 +192,7 @@ func TestFork(t *testing.T) {
 }
 
 // Contexts of one address space run at the same time, each on its own thread.
-func TestThreads(t *testing.T) {
+func testThreads(t *testing.T) {
 	const threads, rounds = 32, 50
 	g := newGuest(t, []byte{
 		0xf0, 0x48, 0xff, 0x04, 0x25, 0, 0, 0x60, 0, // lock inc [dataAddr]
@@ -198,7 +200,7 @@ func TestThreads(t *testing.T) {
 		0xeb, 0xf3, // jmp start
 	})
 	err := parallel(threads, func(i int) error {
-		c := shared.NewContext()
+		c := testPlatform(t).NewContext()
 		defer c.Release()
 		regs := platform.Regs{Rip: codeAddr, Rsp: dataAddr}
 		for range rounds {
@@ -224,6 +226,15 @@ func TestThreads(t *testing.T) {
 	}
 }
 
+// wantMaps are the mappings of an empty stub.
+func wantMaps() map[abi.Addr]string {
+	want := make(map[abi.Addr]string)
+	for a, perm := range subject.StubMaps {
+		want[abi.Addr(a)] = perm
+	}
+	return want
+}
+
 // parallel runs n functions, each on its own thread, as tasks are.
 func parallel(n int, f func(i int) error) error {
 	var wg sync.WaitGroup
@@ -239,7 +250,7 @@ func parallel(n int, f func(i int) error) error {
 }
 
 // Many processes at once: none may run before all exist, none ends before all ran.
-func TestManyAddressSpaces(t *testing.T) {
+func testManyAddressSpaces(t *testing.T) {
 	const n = 500
 	p := testPlatform(t)
 	mem := newMem(t, syscallLoop)
@@ -271,10 +282,7 @@ func TestManyAddressSpaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	impl := p.(*ptracePlatform)
-	impl.mu.Lock()
-	defer impl.mu.Unlock()
-	if len(impl.spaces) > 1 {
-		t.Errorf("%d address spaces left", len(impl.spaces)-1)
+	if left := subject.Spaces(p); left > 0 {
+		t.Errorf("%d address spaces left", left)
 	}
 }
