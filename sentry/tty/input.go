@@ -166,7 +166,7 @@ func (t *TTY) signalCharLocked(c byte, sig int, e *effects) {
 	e.signals = append(e.signals, sig)
 	if t.termios.Lflag&abi.NOFLSH == 0 {
 		t.in.flush()
-		t.out.buf = t.out.buf[:0]
+		t.out.flush(t.out.batchLen)
 		t.out.column, t.out.lineColumn = t.out.batchColumn, t.out.batchLine
 		e.room, e.writable = true, true
 		if t.packet {
@@ -253,6 +253,9 @@ func (t *TTY) startLocked(e *effects) {
 func (t *TTY) stopLocked(e *effects) {
 	if t.stopped {
 		return
+	}
+	if !t.tcStop {
+		t.out.held = t.out.batchLen
 	}
 	t.stopped = true
 	if t.packet {

@@ -215,6 +215,9 @@ func (c *call) flow(uint32) error {
 	switch c.arg {
 	case abi.TCOOFF:
 		if !t.tcStop {
+			if !t.stopped {
+				t.out.held = len(t.out.buf)
+			}
 			t.tcStop = true
 			if t.packet {
 				t.statusLocked(pktStop, pktStart, &e)
@@ -251,11 +254,14 @@ func (c *call) flush(uint32) error {
 	var e effects
 	t := c.t
 	t.mu.Lock()
-	// On the master end input and output change places.
+	// On the master end input and output change places. What was sent is flushed as long
+	// as it has not arrived at the other end.
 	in := c.arg == abi.TCIOFLUSH || (c.arg == abi.TCIFLUSH) != c.master
 	out := c.arg == abi.TCIOFLUSH || (c.arg == abi.TCOFLUSH) != c.master
 	if in {
-		t.in.flush()
+		if !c.master {
+			t.in.flush()
+		}
 		t.in.queue = t.in.queue[:0]
 		e.room = true
 		if t.packet {
@@ -263,7 +269,11 @@ func (c *call) flush(uint32) error {
 		}
 	}
 	if out {
-		t.out.buf = t.out.buf[:0]
+		if c.master {
+			t.out.flush(0)
+		} else {
+			t.out.flush(arrived)
+		}
 		e.writable = true
 		if t.packet {
 			t.statusLocked(pktFlushWrite, 0, &e)

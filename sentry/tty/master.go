@@ -66,7 +66,8 @@ func (m *Master) Read(_ *vfs.Context, _ *vfs.File, dst uio.Bufs, _ *int64) (int,
 		}
 		prefix = 1
 	}
-	if len(t.out.buf) == 0 || t.stopped || t.tcStop {
+	shown := len(t.shownLocked())
+	if shown == 0 {
 		gone := t.opened && t.opens == 0
 		t.mu.Unlock()
 		if gone {
@@ -74,7 +75,7 @@ func (m *Master) Read(_ *vfs.Context, _ *vfs.File, dst uio.Bufs, _ *int64) (int,
 		}
 		return 0, abi.EAGAIN
 	}
-	b := make([]byte, min(want, prefix+len(t.out.buf)))
+	b := make([]byte, min(want, prefix+shown))
 	n := prefix
 	if len(b) > prefix {
 		n += t.takeOutputLocked(b[prefix:], &e)
@@ -114,7 +115,7 @@ func (m *Master) Poll(*vfs.File) wait.Mask {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var r wait.Mask
-	if len(t.out.buf) > 0 && !t.stopped && !t.tcStop {
+	if len(t.shownLocked()) > 0 {
 		r |= wait.In | abi.POLLRDNORM
 	}
 	if t.packet && t.status != 0 {

@@ -12,6 +12,28 @@ type output struct {
 	// Linux difference: there are batches in other places too, so that a tab that is
 	// expanded or erased after a signal character may come out a few columns off.
 	batchColumn, batchLine int
+	batchLen               int // bytes of buf before it
+
+	held int // while output is stopped: the bytes of buf that had left before
+}
+
+// arrived is how much of what was written a flush does not get back: as soon as it can,
+// Linux moves output into the other side's own buffer, which holds this much.
+const arrived = 4095
+
+// flush drops what is beyond the first n bytes and has not arrived at the other side.
+func (o *output) flush(n int) {
+	o.buf = o.buf[:min(len(o.buf), n, arrived)]
+	o.held = min(o.held, len(o.buf))
+}
+
+// shownLocked returns what the other side can read now: echoes made while output is
+// stopped have to wait.
+func (t *TTY) shownLocked() []byte {
+	if t.stopped || t.tcStop {
+		return t.out.buf[:t.out.held]
+	}
+	return t.out.buf
 }
 
 // put adds a byte for the other side. What exceeds the room for echoes is lost: nobody

@@ -101,7 +101,7 @@ func (t *TTY) inputLocked(b []byte, e *effects) int {
 // processLocked turns queued bytes into input while there is room.
 func (t *TTY) processLocked(e *effects) {
 	done := 0
-	t.out.batchColumn, t.out.batchLine = t.out.column, t.out.lineColumn
+	t.out.batchColumn, t.out.batchLine, t.out.batchLen = t.out.column, t.out.lineColumn, len(t.out.buf)
 	for _, c := range t.in.queue {
 		if !t.hasRoomLocked() {
 			break
@@ -123,12 +123,10 @@ func (t *TTY) hasRoomLocked() bool {
 }
 
 func (t *TTY) takeOutputLocked(b []byte, e *effects) int {
-	if t.stopped || t.tcStop {
-		return 0
-	}
-	n := copy(b, t.out.buf)
+	n := copy(b, t.shownLocked())
 	was := len(t.out.buf)
 	t.out.buf = append(t.out.buf[:0], t.out.buf[n:]...)
+	t.out.held = max(0, t.out.held-n)
 	if was >= outputSize/2 && len(t.out.buf) < outputSize/2 || len(t.out.buf) == 0 && n > 0 {
 		e.writable = true
 	}

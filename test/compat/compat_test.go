@@ -122,9 +122,6 @@ func (p program) build(t *testing.T) string {
 	return bin
 }
 
-// sometimes begins the reason of a program that fails in some runs only.
-const sometimes = "sometimes: "
-
 // knownFailures reads known-failures.txt: "program reason" or "platform/program reason".
 func knownFailures(t *testing.T) map[string]string {
 	t.Helper()
@@ -205,12 +202,10 @@ func TestPrograms(t *testing.T) {
 }
 
 // compare fails the test unless the sandbox did what the native run did, or differs as
-// known-failures.txt says. A reason that starts with "sometimes" is a race that is not understood yet: it may pass.
+// known-failures.txt says.
 func compare(t *testing.T, want, got result, reason string, expected bool) {
 	t.Helper()
 	switch {
-	case got == want && strings.HasPrefix(reason, sometimes):
-		t.Logf("passes this time; known to fail %s", reason)
 	case got == want && expected:
 		t.Errorf("passes, but known-failures.txt says: %s", reason)
 	case got != want && expected:
