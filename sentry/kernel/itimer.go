@@ -28,7 +28,6 @@ type intervalTimers struct {
 	virtual  cpuTimer // user time
 	prof     cpuTimer // user and system time
 	posix    map[*PosixTimer]*cpuTimer
-	softCPU  int64 // next SIGXCPU for RLIMIT_CPU, 0 none
 	lastSeen int64
 }
 
@@ -46,7 +45,7 @@ func (tg *ThreadGroup) stopTimers() {
 	tg.k.Timers.SetAbs(&tg.itimers.real, 0, 0)
 	it := &tg.itimers
 	it.mu.Lock()
-	it.virtual, it.prof, it.posix, it.softCPU = cpuTimer{}, cpuTimer{}, nil, 0
+	it.virtual, it.prof, it.posix = cpuTimer{}, cpuTimer{}, nil
 	it.mu.Unlock()
 	tg.k.Timers.SetAbs(&it.cpu, 0, 0)
 }
@@ -181,12 +180,12 @@ func (it *intervalTimers) checkCPU() {
 		}
 		c.left(now, &least)
 	}
-	if sig := it.cpuLimitLocked(user+system, &least); sig != 0 {
-		sigs = append(sigs, sig)
-	}
 	progress := user+system != it.lastSeen
 	it.lastSeen = user + system
 	it.mu.Unlock()
+	if sig := it.cpuLimit(user+system, &least); sig != 0 {
+		sigs = append(sigs, sig)
+	}
 	for _, sig := range sigs {
 		_ = tg.SendInfo(&abi.Siginfo{Signo: int32(sig), Code: abi.SI_KERNEL})
 	}
@@ -204,38 +203,39 @@ func (it *intervalTimers) checkCPU() {
 	tg.k.Timers.Set(&it.cpu, clock.Setting{LeftNS: wait})
 }
 
-// cpuLimitLocked is RLIMIT_CPU: SIGXCPU each second past the soft limit, SIGKILL at the
-// hard one.
-func (it *intervalTimers) cpuLimitLocked(now int64, least *int64) int {
-	l := it.tg.Limit(abi.RLIMIT_CPU)
-	if it.softCPU == 0 {
+// cpuLimit is RLIMIT_CPU: SIGKILL at the hard limit, SIGXCPU at the soft one, which moves
+// on by a second then (check_process_timers of Linux; getrlimit(2) shows it).
+func (it *intervalTimers) cpuLimit(now int64, least *int64) int {
+	lim := &it.tg.limits
+	lim.mu.Lock()
+	defer lim.mu.Unlock()
+	l := &lim.v[abi.RLIMIT_CPU]
+	if l.Cur >= maxCPULimit {
 		return 0
 	}
-	if l.Max < 1<<32 && now >= int64(l.Max)*abi.NsecPerSec {
-		return abi.SIGKILL
+	if l.Max < maxCPULimit {
+		hard := int64(l.Max) * abi.NsecPerSec
+		if now >= hard {
+			return abi.SIGKILL
+		}
+		*least = min(*least, hard-now)
 	}
 	sig := 0
-	if now >= it.softCPU {
+	if now >= int64(l.Cur)*abi.NsecPerSec {
 		sig = abi.SIGXCPU
-		it.softCPU = now + abi.NsecPerSec
+		l.Cur++
 	}
-	*least = min(*least, it.softCPU-now)
+	*least = min(*least, max(int64(l.Cur)*abi.NsecPerSec-now, 1))
 	return sig
 }
 
+// maxCPULimit in seconds: above is as good as no limit.
+const maxCPULimit = 1 << 32
+
 // armCPULimit starts to watch RLIMIT_CPU.
 func (tg *ThreadGroup) armCPULimit() {
-	l := tg.Limit(abi.RLIMIT_CPU)
-	it := &tg.itimers
-	it.mu.Lock()
-	it.softCPU = 0
-	if l.Cur < 1<<32 {
-		it.softCPU = max(int64(l.Cur), 1) * abi.NsecPerSec
-	}
-	armed := it.softCPU != 0
-	it.mu.Unlock()
-	if armed {
-		tg.k.Timers.Set(&it.cpu, clock.Setting{LeftNS: abi.NsecPerSec})
+	if tg.Limit(abi.RLIMIT_CPU).Cur < maxCPULimit {
+		tg.k.Timers.Set(&tg.itimers.cpu, clock.Setting{LeftNS: 1_000_000})
 	}
 }
 

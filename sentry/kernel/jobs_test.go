@@ -140,6 +140,34 @@ func TestIgnoredChildIsReaped(t *testing.T) {
 	}
 }
 
+// A soft limit of 0 is passed at the first look, and moves on to 1.
+func TestCPUTimeLimitZero(t *testing.T) {
+	w := newWorld(t)
+	var res WaitResult
+	var soft uint64
+	w.run(func(g *guest) {
+		pid := g.fork(func(c *guest) {
+			c.handle(abi.SIGXCPU, 0, func(c *guest, _ int) {
+				c.call(func(t *Task) (uint64, error) {
+					l, err := t.Prlimit(0, abi.RLIMIT_CPU, nil)
+					soft = l.Cur
+					t.ExitGroup(7)
+					return 0, err
+				})
+			})
+			c.call(func(t *Task) (uint64, error) {
+				_, err := t.Prlimit(0, abi.RLIMIT_CPU, &abi.Rlimit{Cur: 0, Max: 1})
+				return 0, err
+			})
+			c.loop()
+		})
+		res, _ = g.wait(int32(pid), 0)
+	})
+	if res.Status != 7<<8 || soft != 1 {
+		t.Fatalf("%+v, soft limit %d", res, soft)
+	}
+}
+
 func TestCPUTimeLimit(t *testing.T) {
 	w := newWorld(t)
 	var res WaitResult
