@@ -295,6 +295,7 @@ func (t *Task) copyPlain(c *Task, a *CloneArgs) {
 	c.timerSlack.Store(t.timerSlack.Load())
 	c.ioPrio.Store(t.ioPrio.Load())
 	c.sched.inherit(&t.sched)
+	c.placeContext()
 	c.blocked.Store(t.blocked.Load())
 	c.savedMask, c.haveSaved = 0, false
 	if t.haveSaved {

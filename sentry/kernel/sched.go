@@ -1,13 +1,15 @@
 package kernel
 
 import (
+	"math/bits"
 	"sync"
 
+	"lazaret/platform"
 	"lazaret/syscalls/abi"
 )
 
-// schedState is what the sched_* calls store. The host's scheduler decides; nothing here
-// changes how tasks run.
+// schedState is what the sched_* calls store. The host's scheduler decides; only the
+// affinity changes how tasks run.
 type schedState struct {
 	mu          sync.Mutex
 	policy      int32
@@ -142,9 +144,32 @@ func (t *Task) SetAffinity(o *Task, mask []uint64) error {
 		return abi.EINVAL
 	}
 	o.sched.mu.Lock()
-	defer o.sched.mu.Unlock()
 	o.sched.affinity = n
+	o.sched.mu.Unlock()
+	o.tg.sigMu.Lock() // so that it has not released its context
+	defer o.tg.sigMu.Unlock()
+	o.placeContext()
+	if o.inUser.Load() {
+		o.pctx.Interrupt()
+	}
 	return nil
+}
+
+// placeContext tells the platform the task's affinity, which it may not be able to keep.
+func (t *Task) placeContext() {
+	p, ok := t.pctx.(platform.Placer)
+	if !ok {
+		return
+	}
+	mask := t.Affinity()
+	n := 0
+	for _, w := range mask {
+		n += bits.OnesCount64(w)
+	}
+	if n == t.k.CPUs {
+		mask = nil
+	}
+	p.SetProcessors(mask)
 }
 
 // FindTask returns the task with id pid for the caller (0: the caller), or ESRCH.

@@ -181,6 +181,14 @@ int main(void) {
     R(getcpu(&cpu, &node));
     printf("%u %u\n", cpu, node);
     R(CHILD(sched_getaffinity(0, sizeof set, &set); R(CPU_COUNT(&set))));
+    CHILD({ // another processor, if there is one
+        unsigned last = get_nprocs() - 1;
+        CPU_ZERO(&one);
+        CPU_SET(last, &one);
+        M(sched_setaffinity(0, sizeof one, &one));
+        for (int i = 0; i < 100; i++) { getcpu(&cpu, NULL); if (cpu != last) break; sched_yield(); }
+        B(cpu == last);
+    });
     CPU_ZERO(&one);
     R(sched_setaffinity(0, sizeof one, &one));
     R(sched_setaffinity(0, sizeof one, (void *)8));
