@@ -276,6 +276,12 @@ func Ioctl(t *kernel.Task, a *abi.Args) (uint64, error) {
 		}
 		f.SetNonBlocking(on != 0)
 		return 0, nil
+	case abi.FIOASYNC:
+		on, err := copyIn[int32](t, abi.Addr(arg))
+		if err != nil {
+			return 0, err
+		}
+		return done0(f.SetAsync(on != 0))
 	case abi.TIOCGPTPEER:
 		peer, err := tty.PeerOf(t.Ctx(), f, uint32(arg))
 		if err != nil {

@@ -99,8 +99,11 @@ func NewFile(ctx *vfs.Context, s Socket, flags uint32) (*vfs.File, error) {
 	if ctx.Creds != nil {
 		i.uid, i.gid = ctx.Creds.FSUID, ctx.Creds.FSGID
 	}
+	if n, ok := s.(Inoded); ok {
+		n.SetInode(i.ino, i.uid)
+	}
 	return vfs.NewInodeFile(ctx, sockfs.mount, i, i.PathName(), &openSocket{s}, flags|abi.O_RDWR,
-		vfs.ModeRead|vfs.ModeWrite|vfs.ModeStream)
+		vfs.ModeRead|vfs.ModeWrite|vfs.ModeStream|vfs.ModeAsync)
 }
 
 // PathName implements vfs.PathNamer.

@@ -36,9 +36,11 @@ func (i *anonInode) Attr(*Context, int) (Attr, error) {
 }
 
 func (i *anonInode) Perms() (uint32, auth.KUID, auth.KGID) { return 0o600, 0, 0 }
-func (i *anonInode) SetAttr(*Context, *SetAttr) error      { return abi.EPERM }
 func (i *anonInode) Open(*Context, *File) (FileOps, error) { return nil, abi.ENXIO }
 func (i *anonInode) Super() *Super                         { return i.super }
+
+// SetAttr refuses: all anonymous files share the inode (Linux 6.16 and later say so too).
+func (i *anonInode) SetAttr(*Context, *SetAttr) error { return abi.EOPNOTSUPP }
 
 // NewAnonFile returns an open file without a place in any tree, such as an eventfd. name
 // is like "[eventfd]" and shows as "anon_inode:[eventfd]". flags are O_* (access mode and

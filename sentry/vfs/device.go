@@ -87,6 +87,6 @@ func openFIFO(ctx *Context, f *File) (FileOps, error) {
 	if o == nil {
 		return nil, abi.ENXIO
 	}
-	f.Mode |= ModeStream
+	f.Mode |= ModeStream | ModeAsync
 	return o.OpenFIFO(ctx, f, &f.Path.Dentry.state.extension().fifo)
 }

@@ -20,6 +20,8 @@ const (
 	ModeDir                // a directory
 
 	ModeTruncate // opened with O_TRUNC: FileOps may count on the truncation that follows
+	ModeNoSeek   // a ModeStream whose lseek moves nothing and says 0 (eventfd and its like)
+	ModeAsync    // knows O_ASYNC: others drop it in F_SETFL
 
 	modeWriter // counted in InodeState.writers
 	modeExec   // holds off writers (OpenExec)
@@ -165,7 +167,24 @@ func (f *File) SetStatusFlags(ctx *Context, flags uint32) error {
 			return err
 		}
 	}
-	f.updateFlags(statusFlags, flags)
+	mask := uint32(statusFlags)
+	if f.Mode&ModeAsync == 0 {
+		mask &^= abi.O_ASYNC
+	}
+	f.updateFlags(mask, flags)
+	return nil
+}
+
+// SetAsync is FIOASYNC.
+func (f *File) SetAsync(on bool) error {
+	want := uint32(0)
+	if on {
+		want = abi.O_ASYNC
+	}
+	if f.Mode&ModeAsync == 0 && f.flags.Load()&abi.O_ASYNC != want {
+		return abi.ENOTTY
+	}
+	f.updateFlags(abi.O_ASYNC, want)
 	return nil
 }
 

@@ -114,6 +114,23 @@ func (f *File) Append(ctx *Context, src uio.Bufs) (int, error) {
 	return f.write(ctx, src, &off, true)
 }
 
+// WriteInPlace writes at off, or at the file's offset if off is negative, also if the file
+// is O_APPEND (pwritev2(2), RWF_NOAPPEND).
+func (f *File) WriteInPlace(ctx *Context, src uio.Bufs, off int64) (int, error) {
+	if f.Mode&ModeStream != 0 {
+		return f.Write(ctx, src)
+	}
+	if err := f.mayWrite(); err != nil {
+		return 0, err
+	}
+	if off >= 0 {
+		return f.write(ctx, src, &off, false)
+	}
+	f.posMu.Lock()
+	defer f.unlockPos()
+	return f.write(ctx, src, &f.pos, false)
+}
+
 func (f *File) mayWrite() error {
 	if f.Mode&ModeWrite == 0 || f.Mode&ModePath != 0 {
 		return abi.EBADF
@@ -231,6 +248,9 @@ func (f *File) Seek(ctx *Context, off int64, whence int) (int64, error) {
 	}
 	if whence < 0 || whence > abi.SEEK_MAX {
 		return 0, abi.EINVAL
+	}
+	if f.Mode&ModeNoSeek != 0 {
+		return 0, nil
 	}
 	if f.Mode&ModeStream != 0 {
 		return 0, abi.ESPIPE

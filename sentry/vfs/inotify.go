@@ -83,7 +83,7 @@ func NewInotify(ctx *Context, flags uint32) (*File, error) {
 		return nil, abi.EMFILE
 	}
 	in := &Inotify{user: u, marks: make(map[int32]*mark)}
-	f, err := NewAnonFile(ctx, "inotify", in, abi.O_RDONLY|flags&abi.O_NONBLOCK, ModeRead|ModeStream)
+	f, err := NewAnonFile(ctx, "inotify", in, abi.O_RDONLY|flags&abi.O_NONBLOCK, ModeRead|ModeStream|ModeNoSeek|ModeAsync)
 	if err != nil {
 		chargeInotify(&inotifyUsers.instances, u, -1, InotifyMaxInstances)
 		return nil, err

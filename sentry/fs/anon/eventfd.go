@@ -26,7 +26,7 @@ func NewEventFD(ctx *vfs.Context, initval uint32, flags uint32) (*vfs.File, erro
 	}
 	e := &EventFD{semaphore: flags&abi.EFD_SEMAPHORE != 0, count: uint64(initval)}
 	return vfs.NewAnonFile(ctx, "[eventfd]", e, abi.O_RDWR|flags&abi.EFD_NONBLOCK,
-		vfs.ModeRead|vfs.ModeWrite|vfs.ModeStream)
+		vfs.ModeRead|vfs.ModeWrite|vfs.ModeStream|vfs.ModeNoSeek)
 }
 
 // Read implements vfs.FileOps: EINVAL for less than 8 bytes.

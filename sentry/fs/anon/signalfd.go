@@ -47,7 +47,7 @@ func NewSignalFD(ctx *vfs.Context, mask uint64, flags uint32) (*vfs.File, error)
 	}
 	s := &SignalFD{mask: mask &^ unblockable, src: src}
 	return vfs.NewAnonFile(ctx, "[signalfd]", s, abi.O_RDWR|flags&abi.SFD_NONBLOCK,
-		vfs.ModeRead|vfs.ModeWrite|vfs.ModeStream)
+		vfs.ModeRead|vfs.ModeWrite|vfs.ModeStream|vfs.ModeNoSeek)
 }
 
 // SignalFDOf returns the signalfd behind f, nil if f is something else (EINVAL).

@@ -67,7 +67,7 @@ func NewTimerFD(ctx *vfs.Context, timers Timers, clock int, flags uint32) (*vfs.
 	t := &TimerFD{clock: clock, timers: timers}
 	t.timer = timers.NewTimer(clock, t)
 	f, err := vfs.NewAnonFile(ctx, "[timerfd]", t, abi.O_RDWR|flags&abi.TFD_NONBLOCK,
-		vfs.ModeRead|vfs.ModeWrite|vfs.ModeStream)
+		vfs.ModeRead|vfs.ModeWrite|vfs.ModeStream|vfs.ModeNoSeek)
 	if err != nil {
 		t.timer.Stop()
 		return nil, err

@@ -156,7 +156,7 @@ func (i *Instance) open(ctx *vfs.Context, f *vfs.File, at vfs.Path) (vfs.FileOps
 		}
 		return nil, err
 	}
-	f.Mode |= vfs.ModeStream
+	f.Mode |= vfs.ModeStream | vfs.ModeAsync
 	return m, nil
 }
 

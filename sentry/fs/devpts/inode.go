@@ -216,7 +216,7 @@ func (p *pts) OpensSpecial() bool { return true }
 
 // Open implements vfs.Inode.
 func (p *pts) Open(ctx *vfs.Context, f *vfs.File) (vfs.FileOps, error) {
-	f.Mode |= vfs.ModeStream
+	f.Mode |= vfs.ModeStream | vfs.ModeAsync
 	return p.t.Open(ctx, f.Flags())
 }
 

@@ -73,7 +73,7 @@ type item struct {
 
 // New makes an epoll instance and its file (epoll_create1(2)).
 func New(ctx *vfs.Context) (*vfs.File, error) {
-	return vfs.NewAnonFile(ctx, "[eventpoll]", newEpoll(), abi.O_RDWR, vfs.ModeRead|vfs.ModeWrite|vfs.ModeStream)
+	return vfs.NewAnonFile(ctx, "[eventpoll]", newEpoll(), abi.O_RDWR, vfs.ModeRead|vfs.ModeWrite|vfs.ModeStream|vfs.ModeNoSeek)
 }
 
 func newEpoll() *Epoll { return &Epoll{items: make(map[key]*item), sweepAt: 64} }

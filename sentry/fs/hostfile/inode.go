@@ -39,19 +39,20 @@ func mount() *vfs.Mount {
 	return hostfs.mount
 }
 
-// NewFile makes an open file over the host descriptor fd, which it owns from then on. The
-// access mode and O_APPEND are the descriptor's.
+// NewFile makes an open file over the host descriptor fd, which it owns from then on and
+// closes if it fails. The access mode and O_APPEND are the descriptor's.
 func NewFile(ctx *vfs.Context, n *Notifier, fd int) (*vfs.File, error) {
 	mode, flags, err := Access(fd)
-	if err != nil {
-		return nil, err
+	var ops vfs.FileOps
+	if err == nil {
+		ops, err = NewOps(n, fd)
 	}
-	ops, err := NewOps(n, fd)
 	if err != nil {
+		unix.Close(fd)
 		return nil, err
 	}
 	if r, ok := ops.(*regular); !ok || !r.seekable {
-		mode |= vfs.ModeStream
+		mode |= vfs.ModeStream | vfs.ModeAsync
 	}
 	m := mount()
 	i := &inode{super: m.Super(), fd: fd, name: "host:[" + strconv.Itoa(fd) + "]", mode: mode, ops: ops}
@@ -95,7 +96,7 @@ func (i *inode) Open(_ *vfs.Context, f *vfs.File) (vfs.FileOps, error) {
 	if i.ops == nil || f.Mode&(vfs.ModeRead|vfs.ModeWrite)&^i.mode != 0 {
 		return nil, abi.EACCES
 	}
-	f.Mode |= i.mode & vfs.ModeStream
+	f.Mode |= i.mode & (vfs.ModeStream | vfs.ModeAsync)
 	var refs *atomic.Int32
 	switch o := i.ops.(type) {
 	case *stream:

@@ -69,11 +69,11 @@ func New(ctx *vfs.Context, flags uint32) (r, w *vfs.File, err error) {
 	}
 	i.ctime = ctx.Now()
 	re, we := newEnds(p)
-	r, err = vfs.NewInodeFile(ctx, m, i, i.PathName(), re, flags|abi.O_RDONLY, vfs.ModeRead|vfs.ModeStream)
+	r, err = vfs.NewInodeFile(ctx, m, i, i.PathName(), re, flags|abi.O_RDONLY, vfs.ModeRead|vfs.ModeStream|vfs.ModeAsync)
 	if err != nil {
 		return nil, nil, err
 	}
-	w, err = vfs.NewInodeFile(ctx, m, i, i.PathName(), we, flags|abi.O_WRONLY, vfs.ModeWrite|vfs.ModeStream)
+	w, err = vfs.NewInodeFile(ctx, m, i, i.PathName(), we, flags|abi.O_WRONLY, vfs.ModeWrite|vfs.ModeStream|vfs.ModeAsync)
 	if err != nil {
 		r.DecRef()
 		return nil, nil, err
