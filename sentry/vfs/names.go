@@ -218,7 +218,7 @@ func LinkAt(ctx *Context, old Path, start Path, name string) error {
 		if err != nil {
 			return err
 		}
-		notifyInode(old.Dentry, inAttrib)
+		notifySelf(old.Dentry, inAttrib) // the link count
 		notifyName(dir, d, inCreate, w.last, 0)
 		return nil
 	})
@@ -268,6 +268,7 @@ func linkLocked(ctx *Context, old Path, w *walker) (*Dentry, error) {
 	if err := fsDir.Link(ctx, w.last, old.Inode()); err != nil {
 		return nil, err
 	}
+	old.Dentry.flags.And(^uint32(dLinkable)) // it has had its name
 	dir.super.cache.drop(d)
 	return hash(ctx, newDentry(dir, w.last), old.Inode())
 }

@@ -69,6 +69,13 @@ func notifyInode(d *Dentry, event uint32) {
 	marksOf(d).send(event, 0, "", false)
 }
 
+// notifySelf tells watchers of d, not those of its directory, about an event on d.
+func notifySelf(d *Dentry, event uint32) {
+	if watches.Load() != 0 {
+		marksOf(d).send(event|dirBit(d), 0, "", false)
+	}
+}
+
 // notifyFile is notifyInode for an event on an open file.
 func notifyFile(f *File, event uint32) {
 	if watches.Load() != 0 {
@@ -95,12 +102,12 @@ func notifyRename(r *renaming) {
 	cookie := lastCookie.Add(1)
 	notifyName(r.oldDir, r.src, inMovedFrom, r.from.last, cookie)
 	notifyName(r.newDir, r.src, inMovedTo, r.to.last, cookie)
-	marksOf(r.src).send(inMoveSelf|dirBit(r.src), 0, "", false)
+	marksOf(r.src).send(inMoveSelf, 0, "", false) // without IN_ISDIR, as all events on oneself
 	if r.flags&abi.RENAME_EXCHANGE != 0 {
 		cookie = lastCookie.Add(1)
 		notifyName(r.newDir, r.dst, inMovedFrom, r.to.last, cookie)
 		notifyName(r.oldDir, r.dst, inMovedTo, r.from.last, cookie)
-		marksOf(r.dst).send(inMoveSelf|dirBit(r.dst), 0, "", false)
+		marksOf(r.dst).send(inMoveSelf, 0, "", false)
 	}
 }
 
