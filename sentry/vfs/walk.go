@@ -64,7 +64,12 @@ func (w *walker) init(ctx *Context, start Path, name string, flags LookupFlags, 
 	}
 	w.cur = start
 	if name != "" && name[0] == '/' {
-		return w.toRoot()
+		// RESOLVE_NO_XDEV does not forbid to begin elsewhere, only to go there.
+		if resolve&abi.RESOLVE_BENEATH != 0 {
+			return abi.EXDEV
+		}
+		w.cur = w.root
+		return nil
 	}
 	if w.cur.Dentry == nil {
 		return abi.ENOENT
