@@ -153,6 +153,9 @@ func SchedGetscheduler(t *kernel.Task, a *abi.Args) (uint64, error) {
 
 // SchedSetparam is sched_setparam(2).
 func SchedSetparam(t *kernel.Task, a *abi.Args) (uint64, error) {
+	if a.Addr(1) == 0 {
+		return 0, abi.EINVAL
+	}
 	prio, err := copyIn[int32](t, a.Addr(1))
 	if err != nil {
 		return 0, err
@@ -168,6 +171,9 @@ func SchedSetparam(t *kernel.Task, a *abi.Args) (uint64, error) {
 
 // SchedGetparam is sched_getparam(2).
 func SchedGetparam(t *kernel.Task, a *abi.Args) (uint64, error) {
+	if a.Addr(1) == 0 {
+		return 0, abi.EINVAL
+	}
 	o, err := t.FindTask(a.Int(0))
 	if err != nil {
 		return 0, err

@@ -146,14 +146,17 @@ func readlinkAt(t *kernel.Task, dirfd int32, addr, buf abi.Addr, size int32) (ui
 	if size <= 0 {
 		return 0, abi.EINVAL
 	}
-	p, s, err := lookupAt(t, dirfd, addr, abi.AT_SYMLINK_NOFOLLOW|abi.AT_EMPTY_PATH, abi.AT_SYMLINK_NOFOLLOW|abi.AT_EMPTY_PATH)
+	s, name, err := at(t, dirfd, addr)
 	if err != nil {
 		return 0, err
 	}
 	defer s.done()
+	p, err := vfs.Lookup(t.Ctx(), s.path, name, vfs.LookupEmpty)
+	if err != nil {
+		return 0, err
+	}
 	if p.Dentry.Type() != abi.S_IFLNK {
-		// An empty name is for a descriptor of a symlink (O_PATH) and for nothing else.
-		if name, err := copyPath(t, addr); err == nil && name == "" {
+		if name == "" { // for a descriptor of a symlink (O_PATH) and for nothing else
 			return 0, abi.ENOENT
 		}
 		return 0, abi.EINVAL
@@ -196,7 +199,7 @@ func getdents(t *kernel.Task, a *abi.Args, put func(out []byte, d *vfs.Dirent, r
 	defer f.DecRef()
 	size := int(min(a.Size(2)&0xffffffff, maxDents))
 	var out []byte
-	full := false
+	full, from := false, f.ShownPos()
 	err = f.ReadDir(t.Ctx(), func(d *vfs.Dirent) bool {
 		more := put(out, d, size-len(out))
 		if more == nil {
@@ -212,7 +215,11 @@ func getdents(t *kernel.Task, a *abi.Args, put func(out []byte, d *vfs.Dirent, r
 		}
 		return 0, err
 	}
-	return uint64(len(out)), t.MM().CopyOut(a.Addr(1), out)
+	if err := t.MM().CopyOut(a.Addr(1), out); err != nil {
+		f.SetPos(from) // these entries were not read
+		return 0, err
+	}
+	return uint64(len(out)), nil
 }
 
 // Getcwd is getcwd(2): the length with the NUL.

@@ -7,6 +7,7 @@ import (
 	"lazaret/sentry/kernel"
 	"lazaret/sentry/kernel/clock"
 	"lazaret/syscalls/abi"
+	"math"
 )
 
 var pipeRows = []Row{
@@ -91,8 +92,11 @@ const maxEpollEvents = 1024
 
 func epollWait(t *kernel.Task, a *abi.Args, to timeout) (uint64, error) {
 	n := a.Int(2)
-	if n <= 0 {
+	if n <= 0 || n > math.MaxInt32/epollEventSize {
 		return 0, abi.EINVAL
+	}
+	if !t.MM().AccessOK(a.Addr(1), uint64(n)*epollEventSize) {
+		return 0, abi.EFAULT
 	}
 	f, err := getFile(t, a.Int(0))
 	if err != nil {

@@ -27,10 +27,11 @@ func processVM(t *kernel.Task, a *abi.Args, write bool) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	remote, err := copyInIovecs(t, a.Addr(3), a.Size(4))
+	remote, err := copyInForeignIovecs(t, a.Addr(3), a.Size(4))
 	if err != nil {
 		return 0, err
 	}
+	remote = limitIovecs(remote)
 	if iovTotal(local) == 0 {
 		return 0, nil
 	}

@@ -74,10 +74,13 @@ func simple(t *kernel.Task, a *abi.Args, write bool, off int64) (uint64, error) 
 		return 0, err
 	}
 	defer f.DecRef()
-	if int64(a.Size(2)) < 0 {
-		return 0, abi.EINVAL
-	}
 	x := transfer{t: t, f: f, write: write, off: off}
+	if err := x.mayBegin(); err != nil {
+		return 0, err
+	}
+	if !t.MM().AccessOK(a.Addr(1), a.Size(2)) {
+		return 0, abi.EFAULT
+	}
 	x.one[0] = mm.IOVec{Addr: a.Addr(1), Len: min(a.Size(2), maxRW)}
 	return x.run(x.one[:])
 }
@@ -120,7 +123,10 @@ func Pwritev2(t *kernel.Task, a *abi.Args) (uint64, error) {
 	return vector(t, a, true, a.Long(3), a.Uint(5))
 }
 
-const rwfKnown = abi.RWF_HIPRI | abi.RWF_DSYNC | abi.RWF_SYNC | abi.RWF_NOWAIT | abi.RWF_APPEND
+// rwfNoAppend is RWF_NOAPPEND of Linux 6.9: at the offset, although the file is O_APPEND.
+const rwfNoAppend = 0x20
+
+const rwfKnown = abi.RWF_HIPRI | abi.RWF_DSYNC | abi.RWF_SYNC | abi.RWF_NOWAIT | abi.RWF_APPEND | rwfNoAppend
 
 func vector(t *kernel.Task, a *abi.Args, write bool, off int64, flags uint32) (uint64, error) {
 	f, err := getFile(t, a.Int(0))
@@ -128,19 +134,50 @@ func vector(t *kernel.Task, a *abi.Args, write bool, off int64, flags uint32) (u
 		return 0, err
 	}
 	defer f.DecRef()
-	if flags&^rwfKnown != 0 || flags&abi.RWF_APPEND != 0 && !write {
-		return 0, abi.EOPNOTSUPP
+	x := transfer{t: t, f: f, write: write, off: off, flags: flags}
+	if err := x.mayBegin(); err != nil {
+		return 0, err
 	}
 	iovs, err := copyInIovecs(t, a.Addr(1), a.Size(2))
 	if err != nil {
 		return 0, err
 	}
-	x := transfer{t: t, f: f, write: write, off: off, flags: flags}
+	if iovTotal(iovs) == 0 {
+		return 0, nil
+	}
+	if flags&^rwfKnown != 0 {
+		return 0, abi.EOPNOTSUPP
+	}
+	if flags&(abi.RWF_APPEND|rwfNoAppend) == abi.RWF_APPEND|rwfNoAppend {
+		return 0, abi.EINVAL
+	}
 	return x.run(iovs)
 }
 
-// copyInIovecs copies in an array of struct iovec and limits it to maxRW bytes.
+// copyInIovecs copies in an array of struct iovec of the caller's memory and limits it to
+// maxRW bytes.
 func copyInIovecs(t *kernel.Task, addr abi.Addr, n uint64) ([]mm.IOVec, error) {
+	iovs, err := copyInForeignIovecs(t, addr, uint64(uint32(n))) // Linux has 32 bits for it here
+	for i := range iovs {
+		if !t.MM().AccessOK(iovs[i].Addr, iovs[i].Len) {
+			return nil, abi.EFAULT
+		}
+	}
+	return limitIovecs(iovs), err
+}
+
+// limitIovecs takes away what is beyond maxRW bytes.
+func limitIovecs(iovs []mm.IOVec) []mm.IOVec {
+	total := uint64(0)
+	for i := range iovs {
+		iovs[i].Len = min(iovs[i].Len, maxRW-total)
+		total += iovs[i].Len
+	}
+	return iovs
+}
+
+// copyInForeignIovecs copies in an array of struct iovec of another process's memory.
+func copyInForeignIovecs(t *kernel.Task, addr abi.Addr, n uint64) ([]mm.IOVec, error) {
 	if n > abi.UIO_MAXIOV {
 		return nil, abi.EINVAL
 	}
@@ -148,15 +185,10 @@ func copyInIovecs(t *kernel.Task, addr abi.Addr, n uint64) ([]mm.IOVec, error) {
 	if err := t.MM().CopyIn(addr, abi.SliceBytes(raw)); err != nil {
 		return nil, err
 	}
-	total := uint64(0)
 	for i := range raw {
 		if int64(raw[i].Len) < 0 {
 			return nil, abi.EINVAL
 		}
-		if raw[i].Len > maxRW-total {
-			raw[i].Len = maxRW - total
-		}
-		total += raw[i].Len
 	}
 	return raw, nil
 }
@@ -209,16 +241,25 @@ func (x *transfer) fail(err error) error {
 	return err
 }
 
-// chunk pins at most pinChunk bytes and transfers them, waiting if need be. A blocking
-// write goes on until all of the chunk is written. asked is what was pinned.
+// chunk transfers at most pinChunk bytes. asked is what there was to transfer.
 func (x *transfer) chunk(iovs []mm.IOVec, left uint64) (n, asked int, err error) {
-	if err := x.t.MM().PinInto(&x.pin, iovs, !x.write, pinChunk); err != nil {
-		if left != 0 {
-			return 0, 0, err
-		}
+	want := int(min(left, pinChunk))
+	if b, ok := x.f.Ops.(vfs.Blind); ok && (x.write && b.BlindWrite() || !x.write && b.BlindRead()) {
+		n, err = x.try(nothing(want))
+		return n, want, err
 	}
+	bufs, err := x.pinned(iovs, want)
 	defer x.pin.Release()
-	bufs := x.pin.Bufs
+	if err != nil {
+		return 0, 0, err
+	}
+	return x.move(bufs)
+}
+
+// move transfers what is pinned, waiting if need be. A blocking write goes on until all
+// of it is written.
+func (x *transfer) move(all uio.Bufs) (n, asked int, err error) {
+	bufs := all
 	asked = bufs.Len()
 	for {
 		k, err := x.try(bufs)
@@ -251,7 +292,7 @@ func (x *transfer) chunk(iovs []mm.IOVec, left uint64) (n, asked int, err error)
 		if n == asked || !x.write {
 			return n, asked, nil
 		}
-		bufs = x.pin.Bufs.Skip(n)
+		bufs = all.Skip(n)
 	}
 }
 
@@ -260,6 +301,8 @@ func (x *transfer) try(bufs uio.Bufs) (int, error) {
 	switch {
 	case x.write && x.flags&abi.RWF_APPEND != 0:
 		return x.f.Append(ctx, bufs)
+	case x.write && x.flags&rwfNoAppend != 0:
+		return x.f.WriteInPlace(ctx, bufs, x.off)
 	case x.write && x.off >= 0:
 		return x.f.WriteAt(ctx, bufs, x.off)
 	case x.write:

@@ -48,58 +48,60 @@ func Wait4(t *kernel.Task, a *abi.Args) (uint64, error) {
 
 // Waitid is waitid(2).
 func Waitid(t *kernel.Task, a *abi.Args) (uint64, error) {
+	r, err := waitid(t, a)
+	if out := waitidOut(t, a, &r); out != nil { // written, as zeros, also when it fails
+		return 0, out
+	}
+	return done0(err)
+}
+
+func waitid(t *kernel.Task, a *abi.Args) (kernel.WaitResult, error) {
+	var none kernel.WaitResult
 	which, id, options := int(a.Int(0)), a.Int(1), a.Uint(3)
 	const states = abi.WEXITED | abi.WSTOPPED | abi.WCONTINUED
 	if options&^(waitKinds|states|abi.WNOWAIT) != 0 || options&states == 0 {
-		return 0, abi.EINVAL
+		return none, abi.EINVAL
 	}
 	args := kernel.WaitArgs{Which: which, ID: id, Options: options}
 	switch which {
 	case abi.P_ALL:
 	case abi.P_PID:
 		if id <= 0 {
-			return 0, abi.EINVAL
+			return none, abi.EINVAL
 		}
 	case abi.P_PGID:
 		if id < 0 {
-			return 0, abi.EINVAL
+			return none, abi.EINVAL
 		}
 	case abi.P_PIDFD:
 		if id < 0 {
-			return 0, abi.EINVAL
+			return none, abi.EINVAL
 		}
 		g, nonblock, err := pidfdGroup(t, id)
 		if err == abi.ESRCH {
-			return 0, abi.ECHILD // gone: nobody's child any more
+			return none, abi.ECHILD // gone: nobody's child any more
 		}
 		if err != nil {
-			return 0, err
+			return none, err
 		}
 		args.Group = g
 		if nonblock {
 			args.Options |= abi.WNOHANG
-			return waitidPidfdNonblock(t, a, &args, options)
+			return waitidPidfdNonblock(t, &args, options)
 		}
 	default:
-		return 0, abi.EINVAL
+		return none, abi.EINVAL
 	}
-	r, err := t.Wait(&args)
-	if err != nil {
-		return 0, err
-	}
-	return done0(waitidOut(t, a, &r))
+	return t.Wait(&args)
 }
 
 // waitidPidfdNonblock is waitid on a pidfd with O_NONBLOCK: EAGAIN instead of nothing.
-func waitidPidfdNonblock(t *kernel.Task, a *abi.Args, args *kernel.WaitArgs, options uint32) (uint64, error) {
+func waitidPidfdNonblock(t *kernel.Task, args *kernel.WaitArgs, options uint32) (kernel.WaitResult, error) {
 	r, err := t.Wait(args)
-	if err != nil {
-		return 0, err
+	if err == nil && r.PID == 0 && options&abi.WNOHANG == 0 {
+		err = abi.EAGAIN
 	}
-	if r.PID == 0 && options&abi.WNOHANG == 0 {
-		return 0, abi.EAGAIN
-	}
-	return done0(waitidOut(t, a, &r))
+	return r, err
 }
 
 func waitidOut(t *kernel.Task, a *abi.Args, r *kernel.WaitResult) error {

@@ -66,7 +66,7 @@ func (s *Sentry) startVDSO() error {
 	pages := s.mf.Bytes(ext.Off, ext.Len)
 	copy(pages[abi.PageSize:], image)
 	s.table.VDSO = &loader.VDSO{
-		Data: mm.MapOpts{Len: abi.PageSize, Prot: platform.Read, MaxProt: platform.Read, Shared: true, Object: shm, Name: "[vvar]"},
+		Data: mm.MapOpts{Len: abi.PageSize, Prot: platform.Read, MaxProt: platform.Read, Shared: true, Kernel: true, Object: shm, Name: "[vvar]"},
 		Code: mm.MapOpts{
 			Len: abi.PageSize, Off: abi.PageSize, Prot: platform.Read | platform.Exec, MaxProt: platform.Read | platform.Exec,
 			Shared: true, Object: shm, Name: "[vdso]",

@@ -244,6 +244,13 @@ func inUser(addr abi.Addr, n int) bool {
 	return ok
 }
 
+// AccessOK reports whether [addr, addr+n) lies in the application's half of the addresses,
+// which I/O checks before anything else. It says nothing about what is mapped there.
+func (m *MM) AccessOK(addr abi.Addr, n uint64) bool {
+	end, ok := addr.Add(n)
+	return ok && end <= m.user.End
+}
+
 // CopyIn reads len(dst) bytes of application memory at addr.
 func (m *MM) CopyIn(addr abi.Addr, dst []byte) error {
 	if !inUser(addr, len(dst)) {

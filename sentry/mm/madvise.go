@@ -100,7 +100,7 @@ func (m *MM) adviseFlagsLocked(r abi.AddrRange, advice int, set, unset vmaFlags)
 func (m *MM) adviseVMALocked(v *vma, r abi.AddrRange, advice int) error {
 	switch advice {
 	case abi.MADV_DONTNEED, abi.MADV_DONTNEED_LOCKED:
-		if v.flags&vmLocked != 0 && advice == abi.MADV_DONTNEED {
+		if v.flags&vmKernel != 0 || v.flags&vmLocked != 0 && advice == abi.MADV_DONTNEED {
 			return abi.EINVAL
 		}
 		return m.dontNeedLocked(v, r)

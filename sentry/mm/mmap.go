@@ -21,6 +21,7 @@ type MapOpts struct {
 	Populate       bool
 	NoReserve      bool
 	Below32        bool // MAP_32BIT
+	Kernel         bool // pages of the kernel itself, such as [vvar]
 	Segment        bool // part of a program or library: a writable one is about to be written
 
 	Object memfile.Mappable // nil: anonymous
@@ -111,7 +112,7 @@ func (m *MM) newVMA(o *MapOpts, r abi.AddrRange) *vma {
 		flag vmaFlags
 	}{
 		{o.Shared, vmShared}, {o.GrowsDown, vmGrowsDown},
-		{o.Locked, vmLocked}, {o.NoReserve, vmNoReserve},
+		{o.Locked, vmLocked}, {o.NoReserve, vmNoReserve}, {o.Kernel, vmKernel},
 	} {
 		if f.set {
 			v.flags |= f.flag

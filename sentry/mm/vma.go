@@ -33,6 +33,7 @@ const (
 	vmNoHuge
 	vmSeq
 	vmRand
+	vmKernel // VM_PFNMAP: the pages are the kernel's
 )
 
 // vma is a mapping: a range of addresses with one set of permissions and one source.

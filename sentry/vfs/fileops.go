@@ -76,6 +76,18 @@ type Allocator interface {
 	Allocate(ctx *Context, f *File, mode uint32, off, n int64) error
 }
 
+// Blind is a file that reads or writes without touching the memory (/dev/null): that it
+// cannot be accessed is no error then.
+type Blind interface {
+	BlindRead() bool
+	BlindWrite() bool
+}
+
+// Queuer is a stream that knows how many bytes can be read now.
+type Queuer interface {
+	Queued() int
+}
+
 // Flusher is a file that acts on each close(2) of a descriptor, not only on the last.
 type Flusher interface {
 	Flush(ctx *Context, f *File) error

@@ -68,6 +68,10 @@ func (null) Write(_ *vfs.Context, _ *vfs.File, src uio.Bufs, _ *int64) (int, err
 	return src.Len(), nil
 }
 
+// BlindRead and BlindWrite implement vfs.Blind.
+func (null) BlindRead() bool  { return true }
+func (null) BlindWrite() bool { return true }
+
 func readZeros(dst uio.Bufs) int {
 	n := dst.Len()
 	dst.Zero(n)
@@ -83,6 +87,10 @@ func (full) Read(_ *vfs.Context, _ *vfs.File, dst uio.Bufs, _ *int64) (int, erro
 
 // Write implements vfs.FileOps.
 func (full) Write(*vfs.Context, *vfs.File, uio.Bufs, *int64) (int, error) { return 0, abi.ENOSPC }
+
+// BlindRead and BlindWrite implement vfs.Blind.
+func (full) BlindRead() bool  { return false }
+func (full) BlindWrite() bool { return true }
 
 type zero struct {
 	mf   *memfile.File
@@ -110,6 +118,10 @@ func (*zero) Write(_ *vfs.Context, _ *vfs.File, src uio.Bufs, _ *int64) (int, er
 type ZeroMapper interface {
 	MapsAnonymous() bool
 }
+
+// BlindRead and BlindWrite implement vfs.Blind.
+func (*zero) BlindRead() bool  { return false }
+func (*zero) BlindWrite() bool { return true }
 
 // MapsAnonymous implements ZeroMapper.
 func (*zero) MapsAnonymous() bool { return true }

@@ -49,6 +49,9 @@ func (e *end) WaitQueue(*vfs.File) *wait.Queue {
 	return &e.pipe.bothQueue
 }
 
+// Queued implements vfs.Queuer.
+func (e *end) Queued() int { return e.pipe.Queued() }
+
 // Release implements vfs.FileOps.
 func (e *end) Release(*vfs.File) { e.pipe.dropEnds(e.mode) }
 
