@@ -44,6 +44,7 @@ func execAt(t *kernel.Task, dirfd int32, name, argv, envv abi.Addr, flags int32)
 	p := &ExecParams{File: file, Filename: path, FDName: dirfd != abi.AT_FDCWD && (path == "" || path[0] != '/')}
 	if p.FDName {
 		p.Filename = fdName(dirfd, path)
+		p.Closing, _ = t.Files().Cloexec(dirfd)
 	}
 	budget := maxArgBytes
 	if p.Argv, err = copyStrings(t, argv, &budget); err != nil {
@@ -124,6 +125,7 @@ type ExecParams struct {
 	File       *vfs.File // opened for execution; Exec takes no reference
 	Filename   string
 	FDName     bool // Filename is made from a descriptor
+	Closing    bool // which is closed by the exec
 	Argv, Envv []string
 }
 
@@ -155,7 +157,7 @@ func Load(t *kernel.Task, p *ExecParams) (*kernel.Image, error) {
 	m.SetLayout(t.Personality()&abi.ADDR_NO_RANDOMIZE == 0, t.Personality()&abi.ADDR_COMPAT_LAYOUT != 0, stack)
 	m.SetLimits(tg.MemoryLimits())
 	lp := &loader.Params{
-		Ctx: ctx, MM: m, File: p.File, Filename: p.Filename, Argv: p.Argv, Envv: p.Envv, StackLimit: stack,
+		Ctx: ctx, MM: m, File: p.File, Filename: p.Filename, Closing: p.Closing, Argv: p.Argv, Envv: p.Envv, StackLimit: stack,
 		Secure: secure, HWCap: hwcap(), MinSigStack: kernel.MinSigStack(), VDSO: k.Syscalls.(*Table).VDSO,
 		OpenExec: func(path string) (*vfs.File, error) {
 			ip, err := vfs.Lookup(ctx, t.FS().Cwd(), path, vfs.LookupFollow)

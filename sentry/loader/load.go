@@ -14,6 +14,7 @@ type Params struct {
 	MM       *mm.MM    // fresh and empty; the caller drops it when Load fails
 	File     *vfs.File // opened for execution (OpenExec); Load takes no reference
 	Filename string    // what execve named, for AT_EXECFN and #! arguments
+	Closing  bool      // Filename will name nothing after execve: a script cannot be read by it
 	Argv     []string
 	Envv     []string
 	Random   [16]byte // AT_RANDOM
@@ -80,6 +81,9 @@ func resolveScript(p *Params) (*vfs.File, error) {
 			return file, nil
 		}
 		file.DecRef()
+		if p.Closing {
+			return nil, abi.ENOENT
+		}
 		if depth == maxInterpreters {
 			return nil, abi.ELOOP
 		}
