@@ -11,6 +11,7 @@ import (
 	"lazaret/platform/ptrace"
 	"lazaret/runsc/control"
 	"lazaret/runsc/sandbox"
+	"lazaret/runsc/timeline"
 	"lazaret/sentry/fs/hostfile"
 	"lazaret/sentry/kernel"
 	"lazaret/sentry/memfile"
@@ -42,6 +43,7 @@ func Main() {
 	if err != nil {
 		cfg.Fail(err)
 	}
+	timeline.Mark("sealed")
 	srv := control.NewServer(cfg.ControlFD, s)
 	if err := cfg.Ready(); err != nil {
 		cfg.Fail(err)
@@ -53,6 +55,7 @@ func Main() {
 		}
 	}()
 	code := <-s.done
+	timeline.Mark("all containers ended")
 	srv.Flush(flushLimit)
 	os.Exit(code)
 }
@@ -62,6 +65,7 @@ func start(cfg *sandbox.BootConfig) (*Sentry, error) {
 	if err := sandbox.ConfineSentry(cfg); err != nil {
 		return nil, err
 	}
+	timeline.Mark("confined")
 	mf, err := memfile.New("lazaret", memfileSize)
 	if err != nil {
 		return nil, fmt.Errorf("make the memory file: %w", err)
@@ -70,6 +74,7 @@ func start(cfg *sandbox.BootConfig) (*Sentry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the ptrace platform: %w", err)
 	}
+	timeline.Mark("platform up")
 	n, err := hostfile.NewNotifier()
 	if err != nil {
 		return nil, fmt.Errorf("start the notifier of donated files: %w", err)
@@ -82,9 +87,11 @@ func start(cfg *sandbox.BootConfig) (*Sentry, error) {
 	if err := s.registerFileSystems(); err != nil {
 		return nil, err
 	}
+	timeline.Mark("kernel and file systems made")
 	if err := s.startVDSO(); err != nil {
 		return nil, err
 	}
+	timeline.Mark("vDSO measured")
 	s.followWindow()
 	if err := sandbox.SealSentry(cfg); err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"lazaret/runsc/container"
 	"lazaret/runsc/sandbox"
 	"lazaret/runsc/spec"
+	"lazaret/runsc/timeline"
 )
 
 // Version is set by the build (-ldflags -X).
@@ -33,7 +34,8 @@ type app struct {
 
 	log     *logger
 	starter container.Starter
-	exit    int // exit code of a command that did not fail
+	trace   string // file of --trace-startup
+	exit    int    // exit code of a command that did not fail
 }
 
 // exitError ends the program with a code; err may be nil when all was said.
@@ -65,6 +67,10 @@ func Main(args []string) int {
 	root := a.rootCommand()
 	root.SetArgs(args)
 	err := root.Execute()
+	timeline.Mark("done")
+	if terr := timeline.Finish(a.trace); terr != nil {
+		a.log.warn(terr.Error())
+	}
 	return a.report(root, err)
 }
 
@@ -173,6 +179,7 @@ func (a *app) globalFlags(root *cobra.Command) {
 	f.StringVar(&a.flags.StraceLog, "strace-log", "", "file for --strace's lines (default: the sandbox's log)")
 	f.StringVar(&a.flags.DebugLog, "debug-log", "", "file for the sandbox's log (default: sentry.log in the state directory)")
 	f.BoolVar(&a.flags.HostUDS, "host-uds", false, "let applications use unix sockets and FIFOs of the host in bind mounts")
+	f.StringVar(&a.trace, "trace-startup", "", "write what the start and the end of a sandbox spend their time on to this file")
 	a.set = func(name string) bool { fl := f.Lookup(name); return fl != nil && fl.Changed }
 }
 
@@ -190,6 +197,14 @@ func (a *app) setup() error {
 		return err
 	}
 	a.log.debugf("command line: %q", os.Args)
+	if a.trace != "" {
+		f, err := os.OpenFile(a.trace, os.O_RDWR|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o600)
+		if err != nil {
+			return fmt.Errorf("--trace-startup: %w", err)
+		}
+		timeline.Open("runsc", f)
+		timeline.Mark("command line is read")
+	}
 	a.flags.Debug, a.flags.LogFormat = a.debug, a.logFormat
 	switch a.rootless {
 	case "auto", "true", "false":

@@ -19,6 +19,7 @@ import (
 	"lazaret/runsc/control"
 	"lazaret/runsc/sandbox"
 	"lazaret/runsc/spec"
+	"lazaret/runsc/timeline"
 )
 
 // runFlags are what create and run share.
@@ -247,6 +248,7 @@ func (a *app) run(id string, r *runFlags) (code int, err error) {
 		defer att.Detach()
 	}
 	sigs := container.CatchSignals()
+	timeline.Mark("created")
 	if err := cr.Start(a.log.warn); err != nil {
 		sigs.Drop()
 		if cr.Sandbox != nil {
@@ -260,7 +262,9 @@ func (a *app) run(id string, r *runFlags) (code int, err error) {
 		return 0, cr.Release()
 	}
 	cr.Unlock()
+	timeline.Mark("started")
 	code, err = a.waitForeground(cr, att, sigs)
+	timeline.Mark("sandbox has ended")
 	if r.keep {
 		if cr.Sandbox != nil {
 			_ = cr.Sandbox.Detach()

@@ -27,6 +27,7 @@ type BootConfig struct {
 	ExtraFDs  []int  // application's 3, 4, ...; NoFD: hole
 	LogFD     int    // log of the Sentry; also its stderr
 	StraceFD  int    // NoFD: strace lines go to the log
+	TraceFD   int    // --trace-startup; NoFD: none
 
 	Host HostInfo
 
@@ -72,6 +73,7 @@ type GoferConfig struct {
 	ConnFD      int
 	SentryFD    int // pidfd: the Gofer ends with the Sentry
 	LogFD       int
+	TraceFD     int
 	HostUDS     bool
 	Debug       bool
 	Trees       []Tree

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lazaret/runsc/seccomp"
+	"lazaret/runsc/timeline"
 )
 
 // ReadBootConfig is the first thing that the Sentry does: it waits until it is in its
@@ -21,8 +22,20 @@ func ReadBootConfig() (*BootConfig, error) {
 	}
 	closeOnExec(f)
 	nameProcess("lazaret-sentry")
+	traceStart("sentry", cfg.TraceFD)
 	cfg.tether = newTether(f)
 	return cfg, nil
+}
+
+// traceStart begins to record this process for --trace-startup.
+func traceStart(name string, fd int) {
+	if fd == NoFD {
+		timeline.Open(name, nil)
+		return
+	}
+	unix.CloseOnExec(fd)
+	timeline.Open(name, os.NewFile(uintptr(fd), "trace"))
+	timeline.Mark("configuration read")
 }
 
 // Fail reports err to runsc as its one line and ends the process.

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lazaret/runsc/seccomp"
+	"lazaret/runsc/timeline"
 )
 
 // GoferTreeDir is where the trees are in a Gofer's root, by the name of their Attach.
@@ -48,6 +49,7 @@ func RunGofer(service Service) {
 	}
 	closeOnExec(f)
 	nameProcess("lazaret-gofer")
+	traceStart("gofer", cfg.TraceFD)
 	t := newTether(f)
 	unix.CloseOnExec(cfg.ConnFD)
 	unix.CloseOnExec(cfg.SentryFD)
@@ -55,6 +57,7 @@ func RunGofer(service Service) {
 	if err := confineGofer(cfg, t, service); err != nil {
 		t.fail(err)
 	}
+	timeline.Mark("ready")
 	if err := t.ready(); err != nil {
 		t.fail(err)
 	}
@@ -99,9 +102,11 @@ func confineGofer(cfg *GoferConfig, t *tether, service Service) error {
 		return err
 	}
 	trees := newTreeSet(cfg.Trees)
+	timeline.Mark("ids set")
 	if err := enterEmptyRoot(trees); err != nil {
 		return err
 	}
+	timeline.Mark("trees mounted")
 	// The modes of new files are the Sentry's to choose.
 	unix.Umask(0)
 	if err := limitResources(); err != nil {
@@ -113,6 +118,7 @@ func confineGofer(cfg *GoferConfig, t *tether, service Service) error {
 	if err := lockProcess(); err != nil {
 		return err
 	}
+	timeline.Mark("capabilities dropped")
 	if err := service.Open(cfg); err != nil {
 		return err
 	}

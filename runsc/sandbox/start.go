@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lazaret/runsc/timeline"
 )
 
 // starter holds what Start makes, so that it can be undone.
@@ -36,12 +38,15 @@ func Start(cfg *Config) (*Sandbox, error) {
 	s := &starter{cfg: cfg, nursery: newNursery()}
 	defer s.closeOwn()
 	err := s.prepare()
+	timeline.Mark("sandbox prepared")
 	if err == nil {
 		err = s.nursery.do(s.spawnSentry)
 	}
+	timeline.Mark("sentry cloned")
 	if err == nil {
 		err = s.nursery.do(s.spawnGofer)
 	}
+	timeline.Mark("gofer cloned")
 	if err == nil {
 		err = s.configure()
 	}
@@ -169,6 +174,7 @@ func (s *starter) spawnSentry() error {
 	b.ControlFD = d.add(s.cfg.ControlListener)
 	b.Gofers = []GoferConn{{ContainerID: s.cfg.ID, FD: d.add(s.conn), Attach: attachList(s.trees)}}
 	b.StraceFD = d.add(s.straceLog)
+	b.TraceFD = d.add(timeline.File())
 	for i, f := range s.cfg.Stdio {
 		b.StdioFDs[i] = d.add(f)
 	}
@@ -199,7 +205,7 @@ func (s *starter) spawnGofer() error {
 	s.goferCfg = GoferConfig{
 		ContainerID: s.cfg.ID, Trees: s.trees, LogFD: 2,
 		HostUDS: s.cfg.Flags.HostUDS, Debug: s.cfg.Flags.Debug,
-		ConnFD: d.add(s.goferConn), SentryFD: d.add(s.sentry.pidFD),
+		ConnFD: d.add(s.goferConn), SentryFD: d.add(s.sentry.pidFD), TraceFD: d.add(timeline.File()),
 	}
 	attr := &syscall.SysProcAttr{Cloneflags: sandboxNamespaces}
 	s.goferUser(attr)
@@ -296,9 +302,11 @@ func (s *starter) configureOne(c *child, config any) error {
 		}
 	}
 	err := sendConfig(c.sync, config)
+	timeline.Mark(c.what + " configured")
 	if err == nil {
 		err = awaitReady(c.sync)
 	}
+	timeline.Mark(c.what + " ready")
 	return c.failed(err)
 }
 
