@@ -30,7 +30,6 @@ func (t *Task) FutexWait(addr abi.Addr, shared bool, val, bitset uint32, deadlin
 
 func (t *Task) wakeClearTID() {
 	_, _ = t.k.Futexes.Wake(t.mm.Load(), t.clearTID, true, 1, futex.MatchAny)
-	_, _ = t.k.Futexes.Wake(t.mm.Load(), t.clearTID, false, 1, futex.MatchAny)
 }
 
 // exitRobustList marks the futexes that the task holds as left by a dead owner
@@ -109,7 +108,6 @@ func (t *Task) robustDeath(addr abi.Addr, pi, pending bool) bool {
 		}
 		if !pi && v&abi.FUTEX_WAITERS != 0 {
 			_, _ = t.k.Futexes.Wake(m, addr, true, 1, futex.MatchAny)
-			_, _ = t.k.Futexes.Wake(m, addr, false, 1, futex.MatchAny)
 		}
 		return true
 	}

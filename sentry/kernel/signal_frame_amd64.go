@@ -168,6 +168,9 @@ func (t *Task) popFrame() error {
 	uc := f[frameUC:frameInfo]
 	sc := uc[ucMcontext:]
 	t.SetSignalMask(abi.SigSet(binary.LittleEndian.Uint64(uc[ucSigmask:])))
+	// As on Linux since 6.12, before the stack pointer comes back: a handler that runs on
+	// the alternate stack leaves it as it is. A bad one in the frame is ignored.
+	_ = t.setAltStack(abi.SigStackFrom(uc[ucStack:]), t.regs.SP())
 	fp := abi.Addr(binary.LittleEndian.Uint64(sc[scFPState:]))
 	if err := t.restoreFP(m, fp); err != nil {
 		return err
@@ -178,8 +181,6 @@ func (t *Task) popFrame() error {
 	r := &t.regs
 	r.Eflags = r.Eflags&^eflagsRestore | binary.LittleEndian.Uint64(sc[scFlags:])&eflagsRestore
 	r.Cs, r.Ss, r.OrigRax = userCS, userSS, ^uint64(0)
-	// As on Linux, a bad alternate stack in the frame is ignored.
-	_ = t.setAltStack(abi.SigStackFrom(uc[ucStack:]), r.SP())
 	return nil
 }
 

@@ -133,8 +133,8 @@ func (m *MM) XorU32(addr abi.Addr, v uint32) (old uint32, err error) {
 
 // FutexKey says which word a futex is; equal keys are the same futex.
 type FutexKey struct {
-	Owner any // the *MM, or the memfile.Mappable
-	Off   uint64
+	Owner any    // the *MM, or the memfile.Mappable
+	Off   uint64 // bit 0, which no address of a word has: shared, but the memory is private
 }
 
 // FutexKey returns the key of the futex at addr (futex(2)); shared is the absence of
@@ -158,5 +158,5 @@ func (m *MM) FutexKey(addr abi.Addr, shared bool) (FutexKey, error) {
 	if v.object != nil && v.shared() {
 		return FutexKey{v.object, v.offOf(addr)}, nil
 	}
-	return FutexKey{m, uint64(addr)}, nil
+	return FutexKey{m, uint64(addr) | 1}, nil
 }

@@ -244,6 +244,12 @@ func TestWordsAndFutexKeys(t *testing.T) {
 	if k1 != k2 || k1 == k3 {
 		t.Errorf("futex keys %v %v %v", k1, k2, k3)
 	}
+	own := mmap(t, m, MapOpts{Len: page4k, Prot: rw})
+	k4, _ := m.FutexKey(own+8, true)
+	k5, _ := m.FutexKey(own+8, false)
+	if k6, _ := m.FutexKey(own+8, true); k4 != k6 || k4 == k5 {
+		t.Errorf("futex keys of private memory %v %v %v", k4, k5, k6)
+	}
 	// The file loses the page under a word: EFAULT, not the end of the Sentry.
 	far := mmap(t, m, MapOpts{Len: 4 * page4k, Prot: rw, Shared: true, Object: lying{h}})
 	if _, err := m.AddU32(far+3*page4k, 1); err != abi.EFAULT {
