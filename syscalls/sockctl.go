@@ -37,6 +37,7 @@ func controlIn(t *kernel.Task, addr abi.Addr, n uint64) (socket.Control, error) 
 	}
 	for _, m := range list {
 		if m.Level != abi.SOL_SOCKET {
+			c.Cmsgs = append(c.Cmsgs, m)
 			continue
 		}
 		switch m.Type {
@@ -109,6 +110,11 @@ func ucredIn(t *kernel.Task, data []byte) (*socket.Ucred, error) {
 func controlOut(t *kernel.Task, c *socket.Control, limit int, cloexec bool) (out []byte, fds []int32, flags int) {
 	defer c.Release()
 	whole := true
+	for _, m := range c.Cmsgs {
+		fit := false
+		out, fit = socket.AppendCmsg(out, limit, m.Level, m.Type, m.Data)
+		whole = whole && fit
+	}
 	if c.Creds != nil {
 		ns := t.UserNS()
 		u := ucred{pidFromRoot(t, c.Creds.PID), ns.UID(c.Creds.UID), ns.GID(c.Creds.GID)}

@@ -13,8 +13,7 @@ import (
 	"lazaret/sentry/fs/tmpfs"
 	"lazaret/sentry/ipc"
 	"lazaret/sentry/kernel"
-	"lazaret/sentry/socket"
-	"lazaret/sentry/socket/unix"
+	"lazaret/sentry/socket/netns"
 	"lazaret/sentry/tty"
 	"lazaret/sentry/vfs"
 	"lazaret/syscalls"
@@ -69,10 +68,9 @@ func (s *Sentry) NewIPC(n *kernel.IPCNamespace) (any, error) {
 	return ipc.NewNamespace(n.UserNS, s.mf), nil
 }
 
-// NewNet implements kernel.NamespaceFactory: unix sockets; other families come with the
-// network.
-func (s *Sentry) NewNet(*kernel.NetNamespace) (any, error) {
-	return socket.Families{abi.AF_UNIX: unix.Family{NS: unix.NewNamespace()}}, nil
+// NewNet implements kernel.NamespaceFactory.
+func (s *Sentry) NewNet(n *kernel.NetNamespace) (any, error) {
+	return netns.New(n.UserNS), nil
 }
 
 // sysctls sets linux.sysctl.

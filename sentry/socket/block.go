@@ -177,6 +177,9 @@ func Connect(ctx *vfs.Context, f *vfs.File, addr []byte) error {
 	_, timeout := timeouts(s)
 	block, deadline := blocking(ctx, f, 0, timeout)
 	err = attempt(ctx, s, block, deadline, wait.All, func() error { return c.Connect(ctx, addr) })
+	if err == abi.EALREADY && block {
+		err = abi.EINPROGRESS // begun by a call that was interrupted: wait for it
+	}
 	if err != abi.EINPROGRESS || !block {
 		return interrupted(err, timeout)
 	}

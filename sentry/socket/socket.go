@@ -23,6 +23,7 @@ type Ucred struct {
 type Control struct {
 	Files []*vfs.File
 	Creds *Ucred
+	Cmsgs []Cmsg // what means the same to every process: that of the IP families
 }
 
 // Release drops the files.
@@ -67,6 +68,11 @@ type Identity struct{ Family, Type, Protocol int }
 // Identified is a Socket that knows its Identity (SO_DOMAIN, SO_TYPE, SO_PROTOCOL). All do.
 type Identified interface {
 	Identity() Identity
+}
+
+// Inoded is a Socket that shows its inode number (/proc/net, sock_diag).
+type Inoded interface {
+	SetInode(ino uint64, uid auth.KUID)
 }
 
 // Binder is a Socket with addresses.

@@ -1,0 +1,143 @@
+package netstack
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/link/loopback"
+	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/raw"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+	"lazaret/syscalls/abi"
+)
+
+// Loopback is the index of lo, the first interface of every namespace.
+const Loopback = 1
+
+// Stack is the network of one namespace.
+type Stack struct {
+	once  sync.Once
+	built atomic.Bool
+	s     *stack.Stack
+
+	mu     sync.Mutex
+	links  []*link // by index, rising
+	routes []Route
+}
+
+// New returns a network of which nothing is built yet.
+func New() *Stack { return &Stack{} }
+
+// Built reports whether anything has used the network so far.
+func (s *Stack) Built() bool { return s.built.Load() }
+
+// get builds the stack when it is first needed.
+func (s *Stack) get() *stack.Stack {
+	s.once.Do(s.build)
+	return s.s
+}
+
+func (s *Stack) build() {
+	s.s = stack.New(stack.Options{
+		NetworkProtocols: []stack.NetworkProtocolFactory{ipv4.NewProtocol, newIPv6, arp.NewProtocol},
+		TransportProtocols: []stack.TransportProtocolFactory{
+			tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6},
+		HandleLocal: true,
+		RawFactory:  raw.EndpointFactory{},
+	})
+	s.setDefaults()
+	lo := &link{
+		Link: Link{Index: Loopback, Name: "lo", Type: abi.ARPHRD_LOOPBACK, MTU: 65536, Flags: abi.IFF_UP | abi.IFF_LOOPBACK | abi.IFF_RUNNING},
+		ep:   loopback.New(),
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.addLinkLocked(lo)
+	for _, p := range []string{"127.0.0.1/8", "::1/128"} {
+		_ = s.addAddressLocked(lo, Address{Prefix: netip.MustParsePrefix(p), Scope: ScopeHost, Permanent: true})
+	}
+	s.built.Store(true)
+}
+
+// newIPv6 is IPv6 without duplicate address detection for the addresses that runsc found
+// in use: they were probed by who set them.
+func newIPv6(st *stack.Stack) stack.NetworkProtocol {
+	return ipv6.NewProtocolWithOptions(ipv6.Options{
+		DADConfigs: stack.DADConfigurations{DupAddrDetectTransmits: 0},
+	})(st)
+}
+
+// Buffer sizes: Linux's defaults of net.core and net.ipv4.
+const (
+	defaultBuf   = 212992
+	minBuf       = 4 << 10
+	tcpSendBuf   = 16 << 10
+	tcpSendMax   = 4 << 20
+	tcpRecvBuf   = 128 << 10
+	tcpRecvMax   = 6 << 20
+	timeWait     = 60 * time.Second
+	tcpSynTries  = 6
+	tcpMaxTries  = 15
+	tcpMinRTO    = 200 * time.Millisecond
+	maxPortRange = 60999
+	minPortRange = 32768
+)
+
+func (s *Stack) setDefaults() {
+	st := s.s
+	setOption(st, tcp.ProtocolNumber, tcpip.TCPSACKEnabled(true))
+	setOption(st, tcp.ProtocolNumber, tcpip.TCPSendBufferSizeRangeOption{Min: minBuf, Default: tcpSendBuf, Max: tcpSendMax})
+	setOption(st, tcp.ProtocolNumber, tcpip.TCPReceiveBufferSizeRangeOption{Min: minBuf, Default: tcpRecvBuf, Max: tcpRecvMax})
+	setOption(st, tcp.ProtocolNumber, tcpip.TCPModerateReceiveBufferOption(true))
+	setOption(st, tcp.ProtocolNumber, tcpip.CongestionControlOption("cubic"))
+	setOption(st, tcp.ProtocolNumber, tcpip.TCPTimeWaitReuseGlobal)
+	setOption(st, tcp.ProtocolNumber, tcpip.TCPMinRTOOption(tcpMinRTO))
+	// The RACK loss detection arms a timer with each ACK; SACK alone recovers as well on
+	// the short paths that a sandbox sees first.
+	setOption(st, tcp.ProtocolNumber, tcpip.TCPRecovery(0))
+	_ = st.SetOption(tcpip.SendBufferSizeOption{Min: minBuf, Default: defaultBuf, Max: tcpSendMax})
+	_ = st.SetOption(tcpip.ReceiveBufferSizeOption{Min: minBuf, Default: defaultBuf, Max: tcpRecvMax})
+	_ = st.SetPortRange(minPortRange, maxPortRange)
+}
+
+// settable is a pointer to an option of type T.
+type settable[T any] interface {
+	*T
+	tcpip.SettableTransportProtocolOption
+}
+
+// setOption sets an option of a transport protocol; the values are constants that the
+// stack is known to take.
+func setOption[T any, P settable[T]](st *stack.Stack, proto tcpip.TransportProtocolNumber, v T) {
+	_ = st.SetTransportProtocolOption(proto, P(&v))
+}
+
+// Close ends all endpoints and links. The stack's goroutines end after it.
+func (s *Stack) Close() {
+	fresh := false
+	s.once.Do(func() { fresh = true })
+	if fresh || s.s == nil {
+		return
+	}
+	s.s.Close()
+	s.mu.Lock()
+	links := s.links
+	s.links = nil
+	s.mu.Unlock()
+	for _, l := range links {
+		_ = s.s.RemoveNIC(tcpip.NICID(l.Index))
+	}
+}
+
+// SetPortRange sets the ports that are chosen from when none is asked for: EINVAL.
+func (s *Stack) SetPortRange(first, last uint16) error {
+	return errno(s.get().SetPortRange(first, last))
+}

@@ -1,0 +1,8 @@
+// Package netns puts the socket families of a network namespace together. Namespace is
+// what kernel.NetNamespace keeps as its State.
+//
+// Neighbours: inet, netlink and unix, whose families it holds; syscalls finds them with
+// Families; fs/proc asks it for /proc/net and /proc/sys/net.
+//
+// Host calls and locks: none.
+package netns
