@@ -7,7 +7,6 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"lazaret/runsc/control"
-	"lazaret/runsc/sandbox"
 	"lazaret/sentry/auth"
 	"lazaret/sentry/fs/gofer"
 	"lazaret/sentry/kernel"
@@ -40,14 +39,6 @@ type container struct {
 	procs    map[int32]*process // by pid in the container; init too
 }
 
-// containerFDs are the donated descriptors of a container.
-type containerFDs struct {
-	gofer  int
-	attach []sandbox.Attach
-	stdio  [3]int
-	extra  []int
-}
-
 // process is a process that runsc started: init, or an exec.
 type process struct {
 	task *kernel.Task
@@ -60,7 +51,9 @@ func (s *Sentry) newContainer(args *control.CreateArgs, spec *specs.Spec, fds co
 	c := &container{
 		s: s, id: args.ID, bundle: args.Bundle, spec: spec, fds: fds, acct: &memfile.Account{}, status: control.StatusCreated, procs: map[int32]*process{},
 	}
-	if err := c.build(); err != nil {
+	err := c.build()
+	c.fds.close() // what nothing was made of
+	if err != nil {
 		if limit := c.acct.Limit(); limit != 0 && c.acct.Fails() > 0 {
 			err = fmt.Errorf("linux.resources.memory.limit: %d bytes are not enough to start (%w); raise it", limit, err)
 		}

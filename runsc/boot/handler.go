@@ -8,7 +8,6 @@ import (
 	"os"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
 	"lazaret/runsc/control"
 	"lazaret/runsc/sandbox"
@@ -23,9 +22,12 @@ func (s *Sentry) Create(args *control.CreateArgs) error {
 	s.mu.Lock()
 	first := s.root == nil
 	s.mu.Unlock()
-	spec := &specs.Spec{}
-	if err := json.Unmarshal(args.Spec, spec); err != nil {
-		return fmt.Errorf("read the container's configuration: %w", err)
+	spec := s.cfg.Spec
+	if !first {
+		spec = &specs.Spec{}
+		if err := json.Unmarshal(args.Spec, spec); err != nil {
+			return fmt.Errorf("read the container's configuration: %w", err)
+		}
 	}
 	fds, err := s.donated(args, first)
 	if err != nil {
@@ -51,55 +53,31 @@ func (s *Sentry) Create(args *control.CreateArgs) error {
 // donated are the descriptors of the container: the ones from boot, or those that came
 // with the request, which are duplicated because the request's files are closed.
 func (s *Sentry) donated(args *control.CreateArgs, first bool) (containerFDs, error) {
+	fds := containerFDs{gofer: sandbox.NoFD, processFDs: noFDs()}
 	if first {
-		fds := containerFDs{gofer: sandbox.NoFD, stdio: s.cfg.StdioFDs, extra: s.cfg.ExtraFDs}
-		for _, g := range s.cfg.Gofers {
-			fds.gofer, fds.attach = g.FD, g.Attach
+		fds.processFDs = processFDs{stdio: s.cfg.StdioFDs, extra: s.cfg.ExtraFDs}
+		s.cfg.StdioFDs, s.cfg.ExtraFDs = noFDs().stdio, nil
+		for i := range s.cfg.Gofers {
+			g := &s.cfg.Gofers[i]
+			fds.gofer, fds.attach = takeFD(&g.FD), g.Attach
 		}
 		return fds, nil
 	}
-	fds := containerFDs{gofer: sandbox.NoFD, stdio: [3]int{sandbox.NoFD, sandbox.NoFD, sandbox.NoFD}}
 	if err := json.Unmarshal(args.Attach, &fds.attach); err != nil {
 		return fds, fmt.Errorf("read the gofer's attach points: %w", err)
 	}
 	files := args.Files
+	var err error
 	if args.HasGofer && len(files) > 0 {
-		fd, err := dupFile(files[0])
-		if err != nil {
+		if fds.gofer, err = dupFile(files[0]); err != nil {
 			return fds, err
 		}
-		fds.gofer, files = fd, files[1:]
+		files = files[1:]
 	}
-	var err error
-	fds.stdio, fds.extra, err = dupStdio(files, args.NumStdio)
+	if fds.processFDs, err = dupStdio(files, args.NumStdio); err != nil {
+		fds.close()
+	}
 	return fds, err
-}
-
-// dupStdio takes over the descriptors of a process: n (0 or 3) for stdio, then from 3 on.
-func dupStdio(files []*os.File, n int) (stdio [3]int, extra []int, err error) {
-	stdio = [3]int{sandbox.NoFD, sandbox.NoFD, sandbox.NoFD}
-	for i, f := range files {
-		fd := sandbox.NoFD
-		if f != nil {
-			if fd, err = dupFile(f); err != nil {
-				return stdio, extra, err
-			}
-		}
-		if i < n {
-			stdio[i] = fd
-		} else {
-			extra = append(extra, fd)
-		}
-	}
-	return stdio, extra, nil
-}
-
-func closeDonated(stdio [3]int, extra []int) {
-	for _, fd := range append(stdio[:], extra...) {
-		if fd >= 0 {
-			_ = unix.Close(fd)
-		}
-	}
 }
 
 func closeFiles(files []*os.File) {
@@ -266,18 +244,13 @@ func (s *Sentry) Exec(args *control.ExecArgs) (int32, error) {
 	if err := json.Unmarshal(args.Process, p); err != nil {
 		return 0, fmt.Errorf("read the process: %w", err)
 	}
-	stdio, extra, err := dupStdio(args.Files, args.NumStdio)
+	fds, err := dupStdio(args.Files, args.NumStdio)
 	if err != nil {
 		return 0, err
 	}
+	defer fds.close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	loaded := false
-	defer func() {
-		if !loaded { // load makes files of them, failing or not
-			closeDonated(stdio, extra)
-		}
-	}()
 	if c.status == control.StatusPaused && !args.IgnorePaused {
 		return 0, fmt.Errorf("container %q is paused; resume it first", args.ID)
 	}
@@ -290,8 +263,7 @@ func (s *Sentry) Exec(args *control.ExecArgs) (int32, error) {
 		return 0, err
 	}
 	t.SetCreds(rootCreds(c.userNS))
-	loaded = true
-	if err := c.load(t, p, stdio, extra); err != nil {
+	if err := c.load(t, p, &fds); err != nil {
 		t.Abandon()
 		return 0, err
 	}

@@ -8,7 +8,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
-	"lazaret/runsc/sandbox"
+	"lazaret/runsc/timeline"
 	"lazaret/sentry/auth"
 	"lazaret/sentry/fs/hostfile"
 	"lazaret/sentry/kernel"
@@ -22,6 +22,7 @@ const capLast = abi.CAP_LAST_CAP
 // makeInit builds the container's file tree and its first process, which is ready to
 // start.
 func (c *container) makeInit() (*kernel.Task, error) {
+	timeline.Mark("create asked")
 	if err := c.openGofer(); err != nil {
 		return nil, err
 	}
@@ -51,12 +52,14 @@ func (c *container) makeInit() (*kernel.Task, error) {
 
 // prepareInit mounts, applies sysctls and loads the program.
 func (c *container) prepareInit(t *kernel.Task) error {
+	timeline.Mark("root opened")
 	t.SetCreds(rootCreds(c.userNS))
 	m := &mounter{c: c, t: t, ctx: t.Ctx()}
 	m.ctx.Creds = rootCreds(c.s.k.RootUserNS)
 	if err := m.all(); err != nil {
 		return err
 	}
+	timeline.Mark("mounts made")
 	root := t.Namespaces().Mnt.Mounts.Root()
 	if err := t.FS().SetRoot(root); err != nil {
 		return err
@@ -70,7 +73,7 @@ func (c *container) prepareInit(t *kernel.Task) error {
 			return err
 		}
 	}
-	return c.load(t, c.spec.Process, c.fds.stdio, c.fds.extra)
+	return c.load(t, c.spec.Process, &c.fds.processFDs)
 }
 
 // makeNamespaces makes the namespaces of the container.
@@ -145,15 +148,20 @@ var rlimits = map[string]int{
 	"RLIMIT_RTTIME": abi.RLIMIT_RTTIME, "RLIMIT_SIGPENDING": abi.RLIMIT_SIGPENDING, "RLIMIT_STACK": abi.RLIMIT_STACK,
 }
 
-// load gives t its files, identity and program.
-func (c *container) load(t *kernel.Task, p *specs.Process, stdio [3]int, extra []int) error {
+// load gives t its files, identity and program. It takes those of fds that files are made
+// of; a terminal is donated three times and needed once.
+func (c *container) load(t *kernel.Task, p *specs.Process, fds *processFDs) (err error) {
+	defer func() {
+		if err != nil {
+			c.terminals.remove(t)
+		}
+	}()
 	if p.Terminal {
-		if err := c.openTerminalStdio(t, stdio[0]); err != nil {
+		if err := c.openTerminalStdio(t, &fds.stdio[0]); err != nil {
 			return err
 		}
-		stdio = [3]int{sandbox.NoFD, sandbox.NoFD, sandbox.NoFD}
 	}
-	if err := c.openStdio(t, stdio, extra); err != nil {
+	if err := c.openStdio(t, fds); err != nil {
 		return err
 	}
 	if err := c.enterCwd(t, p); err != nil {
@@ -205,8 +213,8 @@ func (c *container) enterCwd(t *kernel.Task, p *specs.Process) error {
 
 // openTerminalStdio makes a terminal the process's stdio; the first one is also the
 // container's console.
-func (c *container) openTerminalStdio(t *kernel.Task, fd int) error {
-	if fd < 0 {
+func (c *container) openTerminalStdio(t *kernel.Task, fd *int) error {
+	if *fd < 0 {
 		return fmt.Errorf("process.terminal: no terminal was donated")
 	}
 	slave, name, err := c.openTerminal(t, fd)
@@ -243,18 +251,18 @@ func (c *container) openTerminalStdio(t *kernel.Task, fd int) error {
 	return nil
 }
 
-// openStdio donates the host's descriptors to the process.
-func (c *container) openStdio(t *kernel.Task, stdio [3]int, extra []int) error {
+// openStdio makes files of the donated descriptors.
+func (c *container) openStdio(t *kernel.Task, fds *processFDs) error {
 	ctx := t.Ctx()
-	for i, fd := range append(stdio[:], extra...) {
+	for i, fd := range fds.all() {
 		var f *vfs.File
 		var err error
 		switch {
-		case fd >= 0:
-			f, err = hostfile.NewFile(ctx, c.s.notifier, fd)
-		case i < 3 && hasFile(t, int32(i)):
+		case hasFile(t, int32(i)):
 			continue // the terminal
-		case i < 3:
+		case *fd >= 0:
+			f, err = hostfile.NewFile(ctx, c.s.notifier, takeFD(fd))
+		case i < len(fds.stdio):
 			f, err = vfs.OpenAt(ctx, ctx.FS.Root(), "/dev/null", vfs.OpenHow{Flags: abi.O_RDWR})
 			if err == abi.ENOENT {
 				continue
@@ -263,7 +271,9 @@ func (c *container) openStdio(t *kernel.Task, stdio [3]int, extra []int) error {
 			continue
 		}
 		if err == nil {
-			err = t.Files().AllocAt(ctx, int32(i), f, false, vfs.NROpen)
+			if err = t.Files().AllocAt(ctx, int32(i), f, false, vfs.NROpen); err != nil {
+				f.DecRef()
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("open file %d of the process: %w", i, err)

@@ -23,7 +23,7 @@ func (c *container) openGofer() error {
 	if err != nil {
 		return fmt.Errorf("talk to the gofer: %w", err)
 	}
-	c.gofer = client
+	c.gofer, c.fds.gofer = client, sandbox.NoFD
 	for _, a := range c.fds.attach {
 		if a.Mount >= 0 { // bind mounts are shared with the host
 			if err := client.Watch(); err != nil {

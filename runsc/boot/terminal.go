@@ -6,10 +6,12 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"lazaret/runsc/sandbox"
 	"lazaret/sentry/fs/hostfile"
 	"lazaret/sentry/kernel"
 	"lazaret/sentry/uio"
@@ -22,13 +24,18 @@ import (
 // pseudoterminal of the container's own devpts: the application's terminal has a name in
 // /dev/pts, and its line discipline and job control are the kernel's. The host side is raw.
 type terminal struct {
-	fd     int // host
 	host   *vfs.File
 	master *vfs.File
-	ctx    *vfs.Context // for the pumps; they take turns with ctxMu
+	ctx    *vfs.Context // each pump has a copy
 	pumps  sync.WaitGroup
+	moved  wait.Queue // who waits for output that is on its way
+
+	// carrying says that output is between the pseudoterminal and the host; ended, that
+	// the process has ended; over, that no other has the terminal open either.
+	carrying, ended, over atomic.Bool
 
 	mu   sync.Mutex
+	fd   int // of host; NoFD when that is closed
 	size unix.Winsize
 }
 
@@ -41,17 +48,40 @@ func (a *intArg) CopyIn(_ abi.Addr, dst []byte) error { copy(dst, a.b[:]); retur
 // CopyOut implements uio.Memory.
 func (a *intArg) CopyOut(_ abi.Addr, src []byte) error { copy(a.b[:], src); return nil }
 
-// openTerminal gives t a controlling terminal that is joined to the host's fd. It returns
-// the slave, which becomes t's stdio, and its name.
-func (c *container) openTerminal(t *kernel.Task, fd int) (slave *vfs.File, name string, err error) {
-	if err := makeRaw(fd); err != nil {
+// openTerminal gives t a controlling terminal that is joined to the host's fd, which is
+// taken. It returns the slave, which becomes t's stdio, and its name.
+func (c *container) openTerminal(t *kernel.Task, fd *int) (slave *vfs.File, name string, err error) {
+	if err := makeRaw(*fd); err != nil {
 		return nil, "", err
 	}
+	master, slave, name, err := openPTY(t)
+	if err != nil {
+		return nil, "", err
+	}
+	n := takeFD(fd)
+	host, err := hostfile.NewFile(t.Ctx(), c.s.notifier, n)
+	if err != nil {
+		master.DecRef()
+		slave.DecRef()
+		return nil, "", fmt.Errorf("process.terminal: %w", err)
+	}
+	term := &terminal{fd: n, host: host, master: master, ctx: c.kernelCtx()}
+	term.resize()
+	term.pumps.Add(2)
+	go term.pumpInput()
+	go term.pumpOutput()
+	go term.finish()
+	c.terminals.add(t, term)
+	return slave, name, nil
+}
+
+// openPTY makes a pseudoterminal, t's controlling terminal.
+func openPTY(t *kernel.Task) (master, slave *vfs.File, name string, err error) {
 	ctx := t.Ctx()
 	root := ctx.FS.Root()
-	master, err := vfs.OpenAt(ctx, root, "/dev/ptmx", vfs.OpenHow{Flags: abi.O_RDWR | abi.O_NOCTTY})
+	master, err = vfs.OpenAt(ctx, root, "/dev/ptmx", vfs.OpenHow{Flags: abi.O_RDWR | abi.O_NOCTTY})
 	if err != nil {
-		return nil, "", fmt.Errorf("process.terminal: open /dev/ptmx: %w; mount devpts on /dev/pts", describe(err))
+		return nil, nil, "", fmt.Errorf("process.terminal: open /dev/ptmx: %w; mount devpts on /dev/pts", describe(err))
 	}
 	var arg intArg
 	_, err = master.Ioctl(ctx, abi.TIOCSPTLCK, 1, &arg)
@@ -67,22 +97,12 @@ func (c *container) openTerminal(t *kernel.Task, fd int) (slave *vfs.File, name 
 	}
 	if err != nil {
 		master.DecRef()
-		return nil, "", fmt.Errorf("process.terminal: %w", err)
+		if slave != nil {
+			slave.DecRef()
+		}
+		return nil, nil, "", fmt.Errorf("process.terminal: %w", err)
 	}
-	host, err := hostfile.NewFile(ctx, c.s.notifier, fd)
-	if err != nil {
-		master.DecRef()
-		slave.DecRef()
-		return nil, "", fmt.Errorf("process.terminal: %w", err)
-	}
-	term := &terminal{fd: fd, host: host, master: master, ctx: c.kernelCtx()}
-	term.resize()
-	term.pumps.Add(2)
-	go term.pump(host, master, term.hangUp)
-	go term.pump(master, host, nil)
-	go term.finish()
-	c.terminals.add(t, term)
-	return slave, name, nil
+	return master, slave, name, nil
 }
 
 // makeRaw is cfmakeraw(3).
@@ -102,35 +122,75 @@ func makeRaw(fd int) error {
 	return nil
 }
 
-// pump copies from one file to the other until one of them ends; then it calls end.
-func (x *terminal) pump(from, to *vfs.File, end func()) {
+// pumpInput passes on what is typed until either side ends. The end of the host's side is
+// a hangup: the session gets SIGHUP.
+func (x *terminal) pumpInput() {
+	defer x.pumps.Done()
+	defer x.master.DecRef()
+	s := kernel.NewOutsideSleeper()
+	ctx := *x.ctx
+	buf := make([]byte, 4096)
+	for {
+		n, err := ready(s, x.host, wait.In|wait.Hup|wait.Err|wait.RdHup, func() (int, error) {
+			if x.over.Load() {
+				return 0, abi.EIO
+			}
+			return x.host.Read(&ctx, uio.One(buf))
+		})
+		if err != nil || n == 0 {
+			return
+		}
+		x.resize() // no signal tells of a change that the host's side made alone
+		// What is typed while nobody has the terminal open (EIO) is lost.
+		_ = writeAll(s, &ctx, x.master, buf[:n])
+	}
+}
+
+// pumpOutput shows what is written until the process has ended and the last file of its
+// terminal is closed; then the other pump is told, so that the host's side sees the end.
+func (x *terminal) pumpOutput() {
 	defer x.pumps.Done()
 	s := kernel.NewOutsideSleeper()
 	ctx := *x.ctx
 	buf := make([]byte, 4096)
 	for {
-		n, err := ready(s, from, wait.In|wait.Hup|wait.Err|wait.RdHup, func() (int, error) { return from.Read(&ctx, uio.One(buf)) })
-		if err != nil || n == 0 {
-			break
-		}
-		if from == x.host {
-			x.resize() // no signal tells of a change that the host's side made alone
-		}
-		for done := 0; done < n; {
-			k, err := ready(s, to, wait.Out|wait.Hup|wait.Err, func() (int, error) { return to.Write(&ctx, uio.One(buf[done:n])) })
-			if err != nil {
-				n = 0
-				break
+		n, err := ready(s, x.master, wait.All, func() (int, error) {
+			x.carrying.Store(true) // first: what is read is gone from there
+			n, err := x.master.Read(&ctx, uio.One(buf))
+			if err != nil || n == 0 {
+				x.landed()
 			}
-			done += k
-		}
-		if n == 0 {
+			if err == abi.EIO && !x.ended.Load() {
+				err = abi.EAGAIN // closed by all, but there is /dev/tty to open
+			}
+			return n, err
+		})
+		if err != nil || n == 0 || !writeAll(s, &ctx, x.host, buf[:n]) {
 			break
 		}
+		x.landed()
 	}
-	if end != nil {
-		end()
+	x.over.Store(true)
+	x.landed()
+	x.host.WaitQueue().Notify(wait.Hup)
+}
+
+// landed says that all output that was read is with the host.
+func (x *terminal) landed() {
+	x.carrying.Store(false)
+	x.moved.Notify(wait.All)
+}
+
+// writeAll writes all of b; false: it cannot.
+func writeAll(s wait.Sleeper, ctx *vfs.Context, f *vfs.File, b []byte) bool {
+	for len(b) > 0 {
+		n, err := ready(s, f, wait.Out|wait.Hup|wait.Err, func() (int, error) { return f.Write(ctx, uio.One(b)) })
+		if err != nil {
+			return false
+		}
+		b = b[n:]
 	}
+	return true
 }
 
 // ready tries an operation until it does not say EAGAIN.
@@ -151,24 +211,24 @@ func ready(s wait.Sleeper, f *vfs.File, events wait.Mask, try func() (int, error
 	return n, err
 }
 
-// hangUp is the end of the host's side: the session gets SIGHUP.
-func (x *terminal) hangUp() { x.master.DecRef() }
-
 // finish closes the host's side when the application has closed its own.
 func (x *terminal) finish() {
 	x.pumps.Wait()
+	x.mu.Lock()
+	x.fd = sandbox.NoFD
+	x.mu.Unlock()
 	x.host.DecRef()
 }
 
 // resize takes the window size over from the host.
 func (x *terminal) resize() {
-	w, err := unix.IoctlGetWinsize(x.fd, unix.TIOCGWINSZ)
-	if err != nil {
-		return
-	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if *w == x.size {
+	if x.fd < 0 {
+		return
+	}
+	w, err := unix.IoctlGetWinsize(x.fd, unix.TIOCGWINSZ)
+	if err != nil || *w == x.size {
 		return
 	}
 	x.size = *w
@@ -213,6 +273,8 @@ func (ts *terminals) remove(t *kernel.Task) {
 	ts.mu.Unlock()
 	if x != nil {
 		x.drain()
+		x.ended.Store(true)
+		x.master.WaitQueue().Notify(wait.Hup)
 	}
 }
 
@@ -222,15 +284,9 @@ const drainTime = 2 * time.Second
 // drain waits until the output is with the host. Other processes may still hold the
 // terminal open, and its reader may be gone: the wait is bounded.
 func (x *terminal) drain() {
-	done := make(chan struct{})
-	go func() {
-		s := kernel.NewOutsideSleeper()
-		_ = wait.Until(s, x.master.WaitQueue(), wait.All, time.Now().Add(drainTime), func() bool {
-			return x.master.Poll()&wait.In == 0
-		})
-		close(done)
-	}()
-	<-done
+	_ = wait.Until(kernel.NewOutsideSleeper(), &x.moved, wait.All, time.Now().Add(drainTime), func() bool {
+		return x.over.Load() || x.master.Poll()&wait.In == 0 && !x.carrying.Load()
+	})
 }
 
 // followWindow makes the first container's host terminal the controlling terminal of this

@@ -144,11 +144,7 @@ func (cr *creator) processes() error {
 			return err
 		}
 	}
-	raw, err := json.Marshal(opts.Spec)
-	if err != nil {
-		return fmt.Errorf("encode configuration: %w", err)
-	}
-	cr.args = control.CreateArgs{ID: c.ID, Bundle: c.Bundle, Spec: raw, Terminal: opts.Spec.Process != nil && opts.Spec.Process.Terminal}
+	cr.args = control.CreateArgs{ID: c.ID, Bundle: c.Bundle, Terminal: opts.Spec.Process != nil && opts.Spec.Process.Terminal}
 	cfg := &sandbox.Config{
 		ID: c.ID, StateDir: c.dir, Bundle: c.Bundle, Spec: opts.Spec, Flags: opts.Flags,
 		Stdio: opts.Stdio, ExtraFDs: opts.ExtraFDs,
@@ -178,6 +174,10 @@ func (cr *creator) startSandbox(cfg *sandbox.Config) error {
 
 // joinSandbox starts only a Gofer; files go to the running Sentry with the request.
 func (cr *creator) joinSandbox(cfg *sandbox.Config) error {
+	var err error
+	if cr.args.Spec, err = json.Marshal(cr.opts.Spec); err != nil {
+		return fmt.Errorf("encode configuration: %w", err)
+	}
 	cfg.SentryPID = cr.c.Sentry.PID
 	pid, conn, attach, err := cr.opts.Starter.StartGofer(cfg)
 	if err != nil {

@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 type fakeSentry struct {
 	mu    sync.Mutex
 	conts map[string]*fakeContainer
+	spec  json.RawMessage // that it was started with
 	first string
 }
 
@@ -52,7 +53,7 @@ type fakeContainer struct {
 }
 
 func fakeSentryMain() {
-	f := &fakeSentry{conts: map[string]*fakeContainer{}}
+	f := &fakeSentry{conts: map[string]*fakeContainer{}, spec: json.RawMessage(os.Args[2])}
 	if err := control.NewServer(3, f).Serve(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
@@ -73,8 +74,12 @@ func (f *fakeSentry) Create(a *control.CreateArgs) error {
 	for _, file := range a.Files {
 		file.Close()
 	}
+	raw := a.Spec
+	if f.first == "" {
+		raw = f.spec
+	}
 	var s specs.Spec
-	if err := json.Unmarshal(a.Spec, &s); err != nil {
+	if err := json.Unmarshal(raw, &s); err != nil {
 		return err
 	}
 	if s.Process.Args[0] == "nope" {
@@ -231,7 +236,11 @@ func (s *fakeStarter) Start(cfg *sandbox.Config) (Handle, error) {
 	if s.fail != nil {
 		return nil, s.fail
 	}
-	sentry := exec.Command("/proc/self/exe", fakeSentryCommand)
+	raw, err := json.Marshal(cfg.Spec)
+	if err != nil {
+		return nil, err
+	}
+	sentry := exec.Command("/proc/self/exe", fakeSentryCommand, string(raw))
 	if s.mute {
 		sentry = exec.Command("sleep", "1000")
 	}

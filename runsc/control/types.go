@@ -29,8 +29,9 @@ const (
 type CreateArgs struct {
 	ID string `json:"id"`
 
-	// Spec is the container's config.json, validated by runsc.
-	Spec json.RawMessage `json:"spec"`
+	// Spec is the container's config.json, validated by runsc. Empty: the one that the
+	// sandbox was started with.
+	Spec json.RawMessage `json:"spec,omitempty"`
 
 	// Bundle is the host's path of the bundle: hooks are told.
 	Bundle string `json:"bundle"`

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -101,6 +103,46 @@ func TestWindowAtOnce(t *testing.T) {
 	tm.expect(`24 80\r\n`)
 	if code := tm.exit(); code != 0 {
 		t.Errorf("exec: exit code %d", code)
+	}
+	r.do(t, "", "delete", "--force", id).must(t, "delete")
+	nothingLeft(t, r, id)
+}
+
+// TestExecLeavesNothing: a process on a terminal takes its descriptors along, whether it
+// ran or could not start.
+func TestExecLeavesNothing(t *testing.T) {
+	r, id := ours(t), newID()
+	b := terminalBundle(t, []string{"sleep", "1000"}, false)
+	r.detached(t, "run", "--detach", "--bundle", b.dir, id).must(t, "run")
+	fds := fmt.Sprintf("/proc/%d/fd", r.stateOf(t, id).PID)
+	count := func() int {
+		entries, err := os.ReadDir(fds)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	execs := func() {
+		for _, args := range [][]string{
+			{"-t", id, "true"}, {"-t", id, "sh", "-c", "exec 0<&- 1>&- 2>&-; echo reopened > /dev/tty"},
+			{"-t", id, "/no/such/program"}, {"-t", "--cwd", "/etc/passwd", id, "true"},
+			{id, "true"}, {id, "/no/such/program"}, {"--cwd", "/etc/passwd", id, "true"},
+		} {
+			_ = r.do(t, "", append([]string{"exec"}, args...)...)
+		}
+	}
+	execs() // files that stay open for their next use
+	before := count()
+	execs()
+	after := 0
+	for range 100 {
+		if after = count(); after <= before {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if after > before {
+		t.Errorf("the Sentry has %d files open, before %d", after, before)
 	}
 	r.do(t, "", "delete", "--force", id).must(t, "delete")
 	nothingLeft(t, r, id)
