@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,8 +19,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Rounds of the random kills; each is one life that ends in a kill.
-const killRounds = 240
+// killRounds is how many lives end in a kill, two minutes of them unless E2E_KILL_ROUNDS
+// asks for more.
+func killRounds(t *testing.T) int {
+	t.Helper()
+	v := os.Getenv("E2E_KILL_ROUNDS")
+	if v == "" {
+		return 240
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < len(victims)*len(scenarios) {
+		t.Fatalf("E2E_KILL_ROUNDS=%q: want a number of at least %d", v, len(victims)*len(scenarios))
+	}
+	return n
+}
 
 // busy forks, writes, and waits, so that a kill finds the sandbox in many states.
 const busy = `trap 'exit 0' TERM; i=0; while :; do i=$((i+1)); (echo $i; echo x) | cat > /tmp/f$((i%5)); ls /etc /proc/self > /dev/null & [ $((i%4)) = 0 ] && wait; dd if=/dev/zero of=/tmp/big bs=64k count=4 2>/dev/null; done`
@@ -107,10 +120,11 @@ func (r *runtimeUnderTest) quiet(t *testing.T, args ...string) int {
 	}
 	defer errf.Close()
 	cmd.Stderr = errf
-	_ = cmd.Run()
-	if ctx.Err() != nil {
-		t.Errorf("runsc %v: did not end", args)
+	cmd.Cancel = func() error {
+		t.Errorf("runsc %v: does not end:\n%s", args, whereTheyAre(processesOf(idOf(args))))
+		return cmd.Process.Kill()
 	}
+	_ = cmd.Run()
 	text, _ := os.ReadFile(errf.Name())
 	for _, bad := range []string{"panic:", "goroutine ", "fatal error:"} {
 		if bytes.Contains(text, []byte(bad)) {
@@ -125,10 +139,10 @@ func (r *runtimeUnderTest) quiet(t *testing.T, args ...string) int {
 func TestRandomKills(t *testing.T) {
 	b := newBundle(t, script1(busy))
 	r := ours(t)
-	rounds := make(chan int)
+	n, rounds := killRounds(t), make(chan int)
 	go func() {
 		defer close(rounds)
-		for i := range killRounds {
+		for i := range n {
 			rounds <- i
 		}
 	}()
@@ -159,7 +173,7 @@ func TestRandomKills(t *testing.T) {
 	emptyState(t, r)
 	t.Logf("kills: %v", hits)
 	for _, what := range victims {
-		if hits[what] < killRounds/len(victims)/4 {
+		if hits[what] < n/len(victims)/4 {
 			t.Errorf("only %d kills of a %s hit", hits[what], what)
 		}
 	}
@@ -196,6 +210,34 @@ func killRound(t *testing.T, r *runtimeUnderTest, b *bundle, s *scenario, what s
 	return killed
 }
 
+// idOf finds the container that a command is about.
+func idOf(args []string) string {
+	i := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, idPrefix) })
+	if i < 0 {
+		return ""
+	}
+	return args[i]
+}
+
+// whereTheyAre says what each thread of some processes waits for.
+func whereTheyAre(found map[string][]int) string {
+	var b strings.Builder
+	read := func(path string) string {
+		data, _ := os.ReadFile(path)
+		return strings.TrimSpace(string(data))
+	}
+	for what, pids := range found {
+		for _, pid := range pids {
+			tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+			for _, task := range tasks {
+				stack := strings.ReplaceAll(read(task+"/stack"), "\n", " < ")
+				fmt.Fprintf(&b, "%s %d/%s %s: call %s: %s\n", what, pid, filepath.Base(task), procState(task), read(task+"/syscall"), stack)
+			}
+		}
+	}
+	return b.String()
+}
+
 // awaitGone: with the Sentry everything else of the sandbox ends.
 func awaitGone(t *testing.T, id, when string) {
 	t.Helper()
@@ -209,7 +251,7 @@ func awaitGone(t *testing.T, id, when string) {
 	for _, pids := range left {
 		for _, pid := range pids {
 			if st := procState(fmt.Sprintf("/proc/%d", pid)); st != "Z" && st != "" {
-				t.Errorf("killed during %s: still there: %v", when, left)
+				t.Errorf("killed during %s: still there: %v\n%s", when, left, whereTheyAre(left))
 				return
 			}
 		}

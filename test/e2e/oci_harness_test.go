@@ -31,7 +31,23 @@ type runtimeUnderTest struct {
 
 func ours(t *testing.T, flags ...string) *runtimeUnderTest {
 	t.Helper()
-	return &runtimeUnderTest{"runsc", runsc(t), filepath.Join(t.TempDir(), "state"), flags}
+	r := &runtimeUnderTest{"runsc", runsc(t), filepath.Join(t.TempDir(), "state"), flags}
+	t.Cleanup(func() {
+		if t.Failed() {
+			r.deleteAll()
+		}
+	})
+	return r
+}
+
+// deleteAll removes what a test that gave up has left.
+func (r *runtimeUnderTest) deleteAll() {
+	entries, _ := os.ReadDir(r.state)
+	for _, e := range entries {
+		ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
+		_ = r.command(ctx, "delete", "--force", e.Name()).Run() // also what is no container
+		cancel()
+	}
 }
 
 func peerRunc(t *testing.T) *runtimeUnderTest {
@@ -140,7 +156,9 @@ func (a answer) must(t *testing.T, what string) answer {
 // by its name.
 var idCount atomic.Int64
 
-func newID() string { return fmt.Sprintf("lze2e-%d-%d", os.Getpid(), idCount.Add(1)) }
+func newID() string { return fmt.Sprintf("%s%d-%d", idPrefix, os.Getpid(), idCount.Add(1)) }
+
+const idPrefix = "lze2e-"
 
 // rootfsMade is what TestMain removes.
 var rootfsMade atomic.Pointer[string]
