@@ -130,6 +130,7 @@ func (f *File) DecRef() {
 	}
 	if f.Mode&modeWriter != 0 {
 		f.Path.Dentry.state.putWrite()
+		f.Path.Mount.endWrite()
 	}
 	if f.Mode&modeExec != 0 {
 		f.Path.Dentry.state.allowWrite()

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -58,7 +59,7 @@ func Fsconfig(ctx *Context, f *File, cmd uint32, key, value string, file *File) 
 	defer c.mu.Unlock()
 	switch cmd {
 	case abi.FSCONFIG_SET_FLAG, abi.FSCONFIG_SET_STRING, abi.FSCONFIG_SET_PATH, abi.FSCONFIG_SET_PATH_EMPTY:
-		return c.setLocked(cmd, key, value)
+		return c.setLocked(ctx, cmd, key, value)
 	case abi.FSCONFIG_SET_BINARY, abi.FSCONFIG_SET_FD:
 		_ = file // Linux difference: no file system here takes descriptors as options
 		return abi.EOPNOTSUPP
@@ -83,12 +84,16 @@ func Fsconfig(ctx *Context, f *File, cmd uint32, key, value string, file *File) 
 	return abi.EOPNOTSUPP
 }
 
-func (c *FSContext) setLocked(cmd uint32, key, value string) error {
+func (c *FSContext) setLocked(ctx *Context, cmd uint32, key, value string) error {
 	if key == "" || c.super != nil && !c.pick {
 		return abi.EINVAL
 	}
 	if len(c.opts) >= maxFSOptions {
 		return abi.E2BIG
+	}
+	opt := key
+	if cmd != abi.FSCONFIG_SET_FLAG {
+		opt += "=" + value
 	}
 	switch {
 	case key == "source" && cmd != abi.FSCONFIG_SET_FLAG:
@@ -100,12 +105,29 @@ func (c *FSContext) setLocked(cmd uint32, key, value string) error {
 		c.spec.Flags |= abi.MS_RDONLY
 	case key == "rw" && cmd == abi.FSCONFIG_SET_FLAG:
 		c.spec.Flags &^= abi.MS_RDONLY
-	case cmd == abi.FSCONFIG_SET_FLAG:
-		c.opts = append(c.opts, key)
-	case strings.Contains(value, ","):
+	case cmd == abi.FSCONFIG_SET_FLAG && slices.Contains(superFlags, key):
+	case strings.Contains(opt, ","):
 		return abi.EINVAL
 	default:
-		c.opts = append(c.opts, key+"="+value)
+		if err := c.check(ctx, opt); err != nil {
+			return err
+		}
+		c.opts = append(c.opts, opt)
+	}
+	return nil
+}
+
+// superFlags are options of every file system that change nothing here.
+var superFlags = []string{"sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand"}
+
+// check refuses an option that the file system does not know.
+func (c *FSContext) check(ctx *Context, opt string) error {
+	name := c.fstype
+	if c.pick {
+		name = c.super.Type
+	}
+	if t, ok := LookupFileSystem(name).(OptionChecker); ok {
+		return t.CheckOption(ctx, opt)
 	}
 	return nil
 }
@@ -285,6 +307,9 @@ func MountSetattr(ctx *Context, p Path, set, clear uint64, propagation uint32, r
 	for _, m := range all {
 		if m.lockFlags&off&^on != 0 {
 			return abi.EPERM
+		}
+		if on&^m.flags.Load()&abi.MS_RDONLY != 0 && m.writes.Load() > 0 {
+			return abi.EBUSY
 		}
 	}
 	for _, m := range all {

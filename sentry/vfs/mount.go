@@ -20,6 +20,7 @@ type Mount struct {
 
 	flags  atomic.Uint32 // MS_RDONLY, MS_NOSUID and so on of this mount
 	refs   atomic.Int32  // pins; negative: dead
+	writes atomic.Int32  // regular files open for writing through it
 	placed atomic.Pointer[Path]
 	ns     atomic.Pointer[MountNamespace] // nil: not in a tree
 	userns *auth.UserNamespace
@@ -161,6 +162,22 @@ func (m *Mount) Namespace() *MountNamespace { return m.ns.Load() }
 
 // ReadOnly reports whether the mount does not allow writing.
 func (m *Mount) ReadOnly() bool { return m.flags.Load()&abi.MS_RDONLY != 0 }
+
+// beginWrite counts a file that is open for writing: the mount and its file system cannot
+// become read-only while there is one.
+func (m *Mount) beginWrite() {
+	if m != nil {
+		m.writes.Add(1)
+		m.super.writes.Add(1)
+	}
+}
+
+func (m *Mount) endWrite() {
+	if m != nil {
+		m.writes.Add(-1)
+		m.super.writes.Add(-1)
+	}
+}
 
 // place returns where m is mounted; Mount is nil for the root of a tree.
 func (m *Mount) place() Path {

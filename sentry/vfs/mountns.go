@@ -1,6 +1,9 @@
 package vfs
 
 import (
+	"cmp"
+	"slices"
+
 	"lazaret/sentry/auth"
 	"lazaret/syscalls/abi"
 )
@@ -81,7 +84,8 @@ type MountInfo struct {
 	Mount         *Mount
 }
 
-// MountInfos returns the mounts of ns that are visible from root, parents first.
+// MountInfos returns the mounts of ns that are visible from root, in the order in which
+// they were made (Linux since 6.8).
 func (ns *MountNamespace) MountInfos(root Path) []MountInfo {
 	var all []*Mount
 	mounts.mu.RLock()
@@ -105,6 +109,7 @@ func (ns *MountNamespace) MountInfos(root Path) []MountInfo {
 		out = append(out, i)
 	}
 	mounts.mu.RUnlock()
+	slices.SortFunc(out, func(a, b MountInfo) int { return cmp.Compare(a.ID, b.ID) })
 	seen := out[:0]
 	for _, i := range out {
 		m := i.Mount

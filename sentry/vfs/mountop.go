@@ -25,6 +25,8 @@ func MountAt(ctx *Context, fstype, source, target string, flags uint64, data str
 		return Remount(ctx, p, fl)
 	case fl&abi.MS_REMOUNT != 0:
 		return RemountSuper(ctx, p, fl, data)
+	case source == "" && (fl&abi.MS_BIND != 0 || fl&(abi.MS_MOVE|propagationFlags) == abi.MS_MOVE):
+		return abi.EINVAL
 	case fl&abi.MS_BIND != 0:
 		from, err := Lookup(ctx, ctx.FS.Cwd(), source, LookupFollow)
 		if err != nil {
@@ -237,11 +239,22 @@ func setMountFlagsLocked(m *Mount, flags uint32) error {
 	if m.lockFlags&^flags != 0 {
 		return abi.EPERM
 	}
+	if flags&^old&abi.MS_RDONLY != 0 && m.writes.Load() > 0 {
+		return abi.EBUSY
+	}
 	m.flags.Store(flags & perMount)
 	if ns := m.ns.Load(); ns != nil {
 		ns.changed()
 	}
 	return nil
+}
+
+// mayReconfigure reports whether ctx may change flags and options of the file system.
+func (s *Super) mayReconfigure(ctx *Context) bool {
+	if s.UserNS == nil {
+		return ctx.Creds.UserNS.Parent == nil
+	}
+	return ctx.Creds.HasCapIn(abi.CAP_SYS_ADMIN, s.UserNS)
 }
 
 // RemountSuper is MS_REMOUNT: flags and options of the file system and the mount.
@@ -250,8 +263,11 @@ func RemountSuper(ctx *Context, p Path, flags uint32, data string) error {
 		return err
 	}
 	s := p.Mount.super
-	if s.UserNS != nil && !ctx.Creds.HasCapIn(abi.CAP_SYS_ADMIN, s.UserNS) || s.UserNS == nil && ctx.Creds.UserNS.Parent != nil {
+	if !s.mayReconfigure(ctx) {
 		return abi.EPERM
+	}
+	if flags&abi.MS_RDONLY != 0 && !s.ReadOnly() && s.writes.Load() > 0 {
+		return abi.EBUSY
 	}
 	if r, ok := s.FS.(Remounter); ok {
 		if err := r.Remount(ctx, flags, data); err != nil {
@@ -357,7 +373,27 @@ func UmountAt(ctx *Context, target string, flags uint32) error {
 	if err := mayMount(ctx); err != nil {
 		return err
 	}
+	if p.Mount != nil { // "." and ".." too name what is mounted on them
+		mounts.mu.RLock()
+		p = topLocked(p)
+		mounts.mu.RUnlock()
+	}
 	return Umount(ctx, p, flags)
+}
+
+// umountRoot is what umount2(2) of the caller's root does: its file system becomes
+// read-only.
+func umountRoot(ctx *Context, s *Super) error {
+	switch {
+	case !s.mayReconfigure(ctx):
+		return abi.EPERM
+	case s.ReadOnly():
+		return nil
+	case s.writes.Load() > 0:
+		return abi.EBUSY
+	}
+	s.SetFlags(s.Flags() | abi.MS_RDONLY)
+	return nil
 }
 
 // Umount unmounts the mount whose root is p.
@@ -366,6 +402,9 @@ func Umount(ctx *Context, p Path, flags uint32) error {
 		return err
 	}
 	m := p.Mount
+	if m == ctx.FS.Root().Mount && flags&abi.MNT_DETACH == 0 && flags&abi.MNT_EXPIRE == 0 {
+		return umountRoot(ctx, m.super)
+	}
 	mounts.mu.Lock()
 	list, err := umountLocked(m, flags)
 	mounts.mu.Unlock()

@@ -351,6 +351,7 @@ func openPinned(ctx *Context, p Path, flags uint32) (*File, error) {
 			return nil, err
 		}
 		f.Mode |= modeWriter
+		p.Mount.beginWrite()
 	}
 	ops, err := openInode(ctx, f)
 	f.flags.And(^uint32(abi.O_NOCTTY)) // the terminal has seen it
@@ -362,6 +363,7 @@ func openPinned(ctx *Context, p Path, flags uint32) (*File, error) {
 	if err != nil {
 		if f.Mode&modeWriter != 0 {
 			d.state.putWrite()
+			p.Mount.endWrite()
 		}
 		f.uncharge()
 		return nil, err

@@ -25,11 +25,15 @@ type Super struct {
 	// NoCache makes every lookup ask the file system. Names that come and go by
 	// themselves are better served by Revalidator.
 	NoCache bool
+	// NoMissing says that its directories fail to look up what is not there, as those of
+	// procfs do: who wants to make it hears ENOENT.
+	NoMissing bool
 	// Kernel marks file systems that cannot be mounted by name (pipefs, sockfs, anon_inodefs).
 	Kernel bool
 
 	flags  atomic.Uint32 // abi.MS_RDONLY
 	mounts atomic.Int32  // mounts and internal users
+	writes atomic.Int32  // sum of the mounts' writes
 	dead   atomic.Bool
 
 	renameMu sync.Mutex // s_vfs_rename_mutex: moves of directories
@@ -131,6 +135,12 @@ type MountSpec struct {
 	Flags  uint32 // MS_RDONLY and such of the super block
 	// FDs are files given with FSCONFIG_SET_FD by option name.
 	FDs map[string]*File
+}
+
+// OptionChecker is a FileSystemType that knows at once whether an option is one of its own
+// (fsconfig(2)); opt is "key" or "key=value".
+type OptionChecker interface {
+	CheckOption(ctx *Context, opt string) error
 }
 
 // FileSystemType makes instances of a file system. The Super that NewSuper returns may

@@ -422,7 +422,7 @@ func lookupLocked(ctx *Context, dir *Dentry, name string) (*Dentry, error) {
 		return d, nil
 	}
 	inode, err := fsDir.Lookup(ctx, name)
-	if err == abi.ENOENT {
+	if err == abi.ENOENT && !dir.super.NoMissing {
 		inode, err = nil, nil
 	}
 	if err != nil {

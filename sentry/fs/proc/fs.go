@@ -174,6 +174,7 @@ func (s *System) NewSuper(ctx *vfs.Context, spec *vfs.MountSpec) (*vfs.Super, er
 	}
 	fs := &FS{sys: s, ns: s.pidNSOf(ctx), opts: o, tree: staticTree().Root}
 	fs.super = vfs.NewSuper("proc", abi.PROC_SUPER_MAGIC, fs)
+	fs.super.NoMissing = true
 	fs.super.Source = spec.Source
 	fs.super.UserNS = fs.ns.UserNS
 	root := &rootDir{fs: fs}

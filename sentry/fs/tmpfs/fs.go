@@ -169,6 +169,12 @@ func (t *Type) NewSuper(ctx *vfs.Context, spec *vfs.MountSpec) (*vfs.Super, erro
 	return fs.super, nil
 }
 
+// CheckOption implements vfs.OptionChecker.
+func (t *Type) CheckOption(ctx *vfs.Context, opt string) error {
+	var o options
+	return o.parse(ctx, opt, t.mf.TotalMemory())
+}
+
 func (t *Type) newFS(ctx *vfs.Context, o options) *FS {
 	fs := &FS{mf: t.mf, opts: o, acct: ctx.Account}
 	half := int64(t.mf.TotalMemory() >> abi.PageShift / 2)

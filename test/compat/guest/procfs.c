@@ -43,6 +43,7 @@ static void *sleeper(void *a) { prctl(PR_SET_NAME, "worker"); for (;;) pause(); 
 
 int main(void) {
     char p[128];
+    M(syscall(SYS_close_range, 3, ~0U, 0)); // descriptors are counted
     H("status");
     keys("/proc/self/status", "Name: Umask: State: Tgid: Pid: PPid: TracerPid: Uid: Gid: FDSize: Groups: VmPeak: VmSize: VmRSS: VmData: VmStk: VmExe: Threads: SigQ: SigPnd: ShdPnd: SigBlk: SigIgn: SigCgt: CapInh: CapPrm: CapEff: CapBnd: CapAmb: NoNewPrivs: Seccomp: Cpus_allowed: voluntary_ctxt_switches: nonvoluntary_ctxt_switches:");
     B(value("\nPid:\t") == getpid() && value("PPid:\t") == getppid() && value("Tgid:\t") == getpid());

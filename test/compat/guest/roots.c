@@ -60,7 +60,8 @@ int main(void) {
         M(mount("r", "r", NULL, MS_BIND, NULL));
         R(syscall(SYS_pivot_root, "r", "none"));
         R(syscall(SYS_pivot_root, "r", "f"));
-        R(syscall(SYS_pivot_root, "r", "/tmp"));
+        R(syscall(SYS_pivot_root, "r", "/")); // on the mount of the root itself
+        R(syscall(SYS_pivot_root, "r", ".")); // not under the new root
         R(syscall(SYS_pivot_root, "none", "none"));
         R(syscall(SYS_pivot_root, "r", "r/old"));
         R(access("/etc/f", F_OK));
