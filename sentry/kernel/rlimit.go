@@ -80,7 +80,7 @@ func (t *Task) Prlimit(pid int32, res uint32, new *abi.Rlimit) (abi.Rlimit, erro
 // maxOpenFiles is fs.nr_open.
 const maxOpenFiles = 1 << 20
 
-// limitChanged passes a limit on to who enforces it.
+// limitChanged passes a limit, or a capability that lifts it, on to who enforces it.
 func (tg *ThreadGroup) limitChanged(res uint32) {
 	switch res {
 	case abi.RLIMIT_AS, abi.RLIMIT_DATA, abi.RLIMIT_STACK, abi.RLIMIT_MEMLOCK:

@@ -148,6 +148,9 @@ func (t *Task) SetCreds(c *auth.Creds) {
 		t.pdeathSig.Store(0)
 	}
 	t.ctx.Creds = c
+	if old.Effective.Has(abi.CAP_IPC_LOCK) != c.Effective.Has(abi.CAP_IPC_LOCK) {
+		t.tg.limitChanged(abi.RLIMIT_MEMLOCK)
+	}
 }
 
 // Ctx returns the context for file operations, up to date, for the task's goroutine.

@@ -233,7 +233,7 @@ func (m *MM) Msync(addr abi.Addr, n uint64, flags int) error {
 }
 
 // Mincore sets vec[i] to 1 for each resident page of [addr, addr+n); vec has a byte for
-// each page.
+// each page. Linux difference: small anonymous mappings are resident from the start.
 func (m *MM) Mincore(addr abi.Addr, n uint64, vec []byte) error {
 	if addr.PageOffset() != 0 {
 		return abi.EINVAL
