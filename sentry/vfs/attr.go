@@ -221,7 +221,7 @@ func limitedSize(ctx *Context, d *Dentry, size int64) error {
 // setSize changes the size of a regular file.
 func setSize(ctx *Context, d *Dentry, size uint64) error {
 	d.state.mu.Lock()
-	err := dropSetid(ctx, d)
+	err := dropPrivs(ctx, d)
 	if err == nil {
 		t := ctx.Now()
 		err = d.inode.SetAttr(ctx, &SetAttr{Valid: SetSize | SetMtime | SetCtime, Size: size, Mtime: t, Ctime: t})

@@ -366,7 +366,7 @@ func (f *File) Allocate(ctx *Context, mode uint32, off, n int64) error {
 	st.mu.Lock()
 	err := a.Allocate(ctx, f, mode, off, n)
 	if err == nil {
-		err = dropSetid(ctx, f.Path.Dentry)
+		err = dropPrivs(ctx, f.Path.Dentry)
 	}
 	st.mu.Unlock()
 	if err == nil {

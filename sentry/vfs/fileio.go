@@ -182,16 +182,22 @@ func (f *File) writeLocked(ctx *Context, src uio.Bufs, want int, pos *int64, atE
 	if room := limit - uint64(*pos); uint64(want) > room {
 		src = src.Take(int(room))
 	}
-	if err := dropSetid(ctx, f.Path.Dentry); err != nil {
+	if err := dropPrivs(ctx, f.Path.Dentry); err != nil {
 		return 0, err
 	}
 	return f.Ops.Write(ctx, f, src, pos)
 }
 
-// dropSetid clears the set-id bits of a regular file that is written or truncated by
-// one without CAP_FSETID.
+// dropPrivs takes from a regular file that is written or truncated its file capabilities
+// and, if the writer has no CAP_FSETID, its set-id bits (file_remove_privs).
 // Preconditions: the inode is locked.
-func dropSetid(ctx *Context, d *Dentry) error {
+func dropPrivs(ctx *Context, d *Dentry) error {
+	if !d.state.noCaps.Load() {
+		if err := dropFileCaps(ctx, d); err != nil {
+			return err
+		}
+		d.state.noCaps.Store(true)
+	}
 	if ctx.Creds == nil || ctx.Creds.Effective.Has(abi.CAP_FSETID) && ctx.Creds.UserNS.Parent == nil {
 		return nil
 	}

@@ -15,6 +15,8 @@ type InodeState struct {
 	refs    atomic.Int32 // dentries that hold the inode
 	writers atomic.Int32 // > 0: files open for writing; < 0: being executed
 
+	noCaps atomic.Bool // the file is known to have no file capabilities (S_NOSEC)
+
 	// mu is i_rwsem: changes of a directory's names, writes and truncations of a file.
 	mu sync.RWMutex
 

@@ -104,7 +104,11 @@ func makeLocked(ctx *Context, dir Path, neg *Dentry, args *MakeArgs) (*Dentry, e
 	}
 	c := &dir.Dentry.super.cache
 	c.drop(neg)
-	return hash(ctx, newDentry(dir.Dentry, name), inode)
+	d, err := hash(ctx, newDentry(dir.Dentry, name), inode)
+	if err == nil {
+		d.state.noCaps.Store(true)
+	}
+	return d, err
 }
 
 // mayMakeDevice: devices need CAP_MKNOD in the initial namespace, but for the whiteouts

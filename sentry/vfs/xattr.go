@@ -63,6 +63,12 @@ func xattrOf(p Path, name string) (Xattrs, error) {
 	if !ok {
 		return nil, abi.EOPNOTSUPP
 	}
+	if isACL(name) {
+		if p.Dentry.typ == abi.S_IFLNK {
+			return nil, abi.EOPNOTSUPP
+		}
+		return x, nil
+	}
 	i := strings.IndexByte(name, '.')
 	if i < 0 {
 		return nil, abi.EOPNOTSUPP
@@ -89,6 +95,9 @@ func GetXattr(ctx *Context, p Path, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if isACL(name) {
+		return nil, abi.ENODATA
+	}
 	return x.GetXattr(ctx, name)
 }
 
@@ -113,9 +122,15 @@ func SetXattr(ctx *Context, p Path, name string, value []byte, flags int) error 
 	if err != nil {
 		return err
 	}
+	if isACL(name) {
+		return setACL(ctx, p, name, value)
+	}
 	st := p.Dentry.state
 	st.mu.Lock()
 	err = x.SetXattr(ctx, name, value, flags)
+	if name == xattrCaps {
+		st.noCaps.Store(false)
+	}
 	st.mu.Unlock()
 	if err == nil {
 		notifyInode(p.Dentry, inAttrib)
@@ -137,6 +152,9 @@ func RemoveXattr(ctx *Context, p Path, name string) error {
 	x, err := xattrOf(p, name)
 	if err != nil {
 		return err
+	}
+	if isACL(name) {
+		return setACL(ctx, p, name, nil)
 	}
 	st := p.Dentry.state
 	st.mu.Lock()
@@ -204,12 +222,17 @@ func dropFileCaps(ctx *Context, d *Dentry) error {
 	if d.typ != abi.S_IFREG {
 		return nil
 	}
-	if x, ok := d.inode.(Xattrs); ok {
-		switch err := x.RemoveXattr(ctx, xattrCaps); err {
-		case nil, abi.ENODATA, abi.EOPNOTSUPP:
-		default:
-			return err
-		}
+	x, ok := d.inode.(Xattrs)
+	if !ok {
+		return nil
 	}
-	return nil
+	if _, err := x.GetXattr(ctx, xattrCaps); err != nil { // none, usually
+		return nil
+	}
+	switch err := x.RemoveXattr(ctx, xattrCaps); err {
+	case nil, abi.ENODATA, abi.EOPNOTSUPP:
+		return nil
+	default:
+		return err
+	}
 }
