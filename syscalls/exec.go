@@ -156,6 +156,7 @@ func Load(t *kernel.Task, p *ExecParams) (*kernel.Image, error) {
 	stack := tg.Limit(abi.RLIMIT_STACK).Cur
 	m.SetLayout(t.Personality()&abi.ADDR_NO_RANDOMIZE == 0, t.Personality()&abi.ADDR_COMPAT_LAYOUT != 0, stack)
 	m.SetLimits(tg.MemoryLimits())
+	m.SetMark(mm.NoTHP, t.MM() != nil && t.MM().HasMark(mm.NoTHP))
 	lp := &loader.Params{
 		Ctx: ctx, MM: m, File: p.File, Filename: p.Filename, Closing: p.Closing, Argv: p.Argv, Envv: p.Envv, StackLimit: stack,
 		Secure: secure, HWCap: hwcap(), MinSigStack: kernel.MinSigStack(), VDSO: k.Syscalls.(*Table).VDSO,

@@ -2,6 +2,7 @@ package syscalls
 
 import (
 	"lazaret/sentry/kernel"
+	"lazaret/sentry/mm"
 	"lazaret/syscalls/abi"
 )
 
@@ -230,8 +231,14 @@ func prctlMisc(t *kernel.Task, a *abi.Args) (uint64, error) {
 		return 0, nil
 	case abi.PR_SET_TIMING:
 		return 0, inval(arg != abi.PR_TIMING_STATISTICAL)
-	case abi.PR_SET_THP_DISABLE, abi.PR_GET_THP_DISABLE:
-		return 0, inval(a.Int(0) == abi.PR_GET_THP_DISABLE && arg != 0 || !zeros(a, 2))
+	case abi.PR_SET_THP_DISABLE:
+		if !zeros(a, 2) {
+			return 0, abi.EINVAL
+		}
+		t.MM().SetMark(mm.NoTHP, arg != 0)
+		return 0, nil
+	case abi.PR_GET_THP_DISABLE:
+		return bit(t.MM().HasMark(mm.NoTHP)), inval(!zeros(a, 1))
 	case abi.PR_SET_VMA:
 		return 0, inval(arg != abi.PR_SET_VMA_ANON_NAME)
 	case abi.PR_SET_PTRACER:

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 
 	"lazaret/sentry/kernel"
+	"lazaret/sentry/mm"
 	"lazaret/syscalls/abi"
 )
 
@@ -16,7 +17,7 @@ var systemRows = []Row{
 	full(abi.SYS_SETDOMAINNAME, "setdomainname", Setdomainname, Buf, Int),
 	partial(abi.SYS_SYSLOG, "syslog", Syslog, "the log is empty", Int, Buf, Int),
 	full(abi.SYS_SYNC, "sync", func(*kernel.Task, *abi.Args) (uint64, error) { return 0, nil }),
-	partial(abi.SYS_MEMBARRIER, "membarrier", Membarrier, "global and private expedited commands; no sync-core, no rseq", Int, Hex, Int),
+	partial(abi.SYS_MEMBARRIER, "membarrier", Membarrier, "no rseq commands", Int, Hex, Int),
 }
 
 // Release and version that uname(2) shows: a long-term kernel's.
@@ -175,21 +176,42 @@ func Syslog(t *kernel.Task, a *abi.Args) (uint64, error) {
 }
 
 // Membarrier is membarrier(2). Every command works by interrupting the threads that run
-// application code: their return into it is a full barrier.
+// application code: their return into it is a full barrier and serializes.
 func Membarrier(t *kernel.Task, a *abi.Args) (uint64, error) {
 	const known = abi.MEMBARRIER_CMD_GLOBAL | abi.MEMBARRIER_CMD_GLOBAL_EXPEDITED | abi.MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED |
-		abi.MEMBARRIER_CMD_PRIVATE_EXPEDITED | abi.MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED
+		abi.MEMBARRIER_CMD_PRIVATE_EXPEDITED | abi.MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED |
+		abi.MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE | abi.MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE
+	m := t.MM()
 	if a.Uint(1) != 0 {
 		return 0, abi.EINVAL
 	}
 	switch a.Int(0) {
 	case abi.MEMBARRIER_CMD_QUERY:
 		return known, nil
-	case abi.MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, abi.MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED:
+	case abi.MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED:
 		return 0, nil
-	case abi.MEMBARRIER_CMD_GLOBAL, abi.MEMBARRIER_CMD_GLOBAL_EXPEDITED, abi.MEMBARRIER_CMD_PRIVATE_EXPEDITED:
-		t.InterruptOthers()
+	case abi.MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED:
+		m.SetMark(mm.PrivateExpedited, true)
 		return 0, nil
+	case abi.MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE:
+		m.SetMark(mm.SyncCore, true)
+		return 0, nil
+	case abi.MEMBARRIER_CMD_GLOBAL, abi.MEMBARRIER_CMD_GLOBAL_EXPEDITED:
+		t.BarrierAll()
+		return 0, nil
+	case abi.MEMBARRIER_CMD_PRIVATE_EXPEDITED:
+		return 0, privateBarrier(t, mm.PrivateExpedited)
+	case abi.MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE:
+		return 0, privateBarrier(t, mm.SyncCore)
 	}
 	return 0, abi.EINVAL
+}
+
+// privateBarrier is a barrier for a process that has registered for it.
+func privateBarrier(t *kernel.Task, registered mm.Mark) error {
+	if !t.MM().HasMark(registered) {
+		return abi.EPERM
+	}
+	t.BarrierOthers()
+	return nil
 }

@@ -188,16 +188,3 @@ func (s *OutsideSleeper) Sleep(deadline time.Time) error {
 		return abi.ETIMEDOUT
 	}
 }
-
-// InterruptOthers makes every other task of the process leave application code once, so
-// that it has executed a full barrier (membarrier(2)).
-func (t *Task) InterruptOthers() {
-	// Under sigMu, so that none of them can have released its context.
-	t.tg.sigMu.Lock()
-	defer t.tg.sigMu.Unlock()
-	for _, o := range t.tg.tasks {
-		if o != t && o.inUser.Load() {
-			o.pctx.Interrupt()
-		}
-	}
-}

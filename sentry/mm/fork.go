@@ -23,6 +23,7 @@ func (m *MM) Fork() (*MM, error) {
 		return nil, err
 	}
 	c := newMM(m.plat, m.file, m.acct, as)
+	c.marks.Store(m.marks.Load())
 	c.limits, c.layout, c.ranges = m.limits, m.layout, m.ranges
 	c.brkStart, c.brk = m.brkStart, m.brk
 	for _, v := range m.vmas {

@@ -45,6 +45,7 @@ type MM struct {
 	rss   rssCounters
 	idle  idleFaults
 	oom   atomic.Bool // see TakeOOM
+	marks atomic.Uint32
 
 	mu     sync.RWMutex
 	vmas   []*vma // sorted

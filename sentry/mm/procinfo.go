@@ -41,6 +41,28 @@ func (m *MM) SetAuxv(b []byte) {
 	m.ranges.Auxv = b
 }
 
+// Mark is a property of an address space that a program asked for; a fork keeps it.
+type Mark uint32
+
+// Marks.
+const (
+	NoTHP            Mark = 1 << iota // PR_SET_THP_DISABLE, which execve(2) keeps too
+	PrivateExpedited                  // membarrier(2) registrations
+	SyncCore
+)
+
+// SetMark sets or clears a mark.
+func (m *MM) SetMark(k Mark, on bool) {
+	if on {
+		m.marks.Or(uint32(k))
+	} else {
+		m.marks.And(^uint32(k))
+	}
+}
+
+// HasMark reports whether a mark is set.
+func (m *MM) HasMark(k Mark) bool { return m.marks.Load()&uint32(k) != 0 }
+
 // Stats are sizes for /proc/PID/status, statm and stat, in bytes.
 type Stats struct {
 	VmSize, VmPeak, VmLck, VmData, VmStk, VmExe, VmLib uint64
