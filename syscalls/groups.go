@@ -4,7 +4,7 @@ package syscalls
 func groups() [][]Row {
 	return [][]Row{
 		rwRows, openRows, statRows, fdRows, nameRows, attrRows, xattrRows, mmRows, procRows, procArchRows, waitRows, execRows, signalRows,
-		credRows, capRows, limitRows, timeRows, pollRows, pipeRows, futexRows, systemRows, legacyRows,
+		credRows, capRows, limitRows, timeRows, settimeRows, pollRows, pipeRows, futexRows, systemRows, legacyRows,
 		prctlRows, seccompRows, spliceRows, anonRows, timerRows, pidfdRows, procVMRows, futex2Rows, schedAttrRows, legacyTimeRows, socketRows, mountRows, policyRows, ptraceRows, shmRows, semRows, msgRows, mqueueRows, absentRows, absentArchRows,
 	}
 }

@@ -11,13 +11,9 @@ import (
 var timeRows = []Row{
 	full(abi.SYS_CLOCK_GETTIME, "clock_gettime", ClockGettime, Int, Buf),
 	full(abi.SYS_CLOCK_GETRES, "clock_getres", ClockGetres, Int, Buf),
-	absent(abi.SYS_CLOCK_SETTIME, "clock_settime", abi.EPERM, "the clock is the host's"),
 	full(abi.SYS_GETTIMEOFDAY, "gettimeofday", Gettimeofday, Buf, Buf),
-	absent(abi.SYS_SETTIMEOFDAY, "settimeofday", abi.EPERM, "the clock is the host's"),
 	full(abi.SYS_NANOSLEEP, "nanosleep", Nanosleep, Buf, Buf),
 	full(abi.SYS_CLOCK_NANOSLEEP, "clock_nanosleep", ClockNanosleep, Int, Hex, Buf, Buf),
-	absent(abi.SYS_ADJTIMEX, "adjtimex", abi.EPERM, "the clock is the host's"),
-	absent(abi.SYS_CLOCK_ADJTIME, "clock_adjtime", abi.EPERM, "the clock is the host's"),
 }
 
 // ClockGettime is clock_gettime(2).
