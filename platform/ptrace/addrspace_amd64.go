@@ -59,6 +59,7 @@ func (a *addressSpace) Map(r abi.AddrRange, fd int, off int64, prot platform.Acc
 	if prot&^(platform.Read|platform.Write|platform.Exec) != 0 || fd < 0 {
 		return abi.EINVAL
 	}
+	a.p.count.maps.Add(1)
 	_, err := a.call(unix.SYS_MMAP, uint64(r.Start), r.Len(), uint64(prot),
 		unix.MAP_SHARED|unix.MAP_FIXED, uint64(fd), uint64(off))
 	if err != nil {
@@ -81,6 +82,7 @@ func (a *addressSpace) Unmap(r abi.AddrRange) error {
 	if n == 0 {
 		return nil
 	}
+	a.p.count.unmaps.Add(1)
 	if _, err := a.call(unix.SYS_MUNMAP, uint64(r.Start), r.Len()); err != nil {
 		return err
 	}
@@ -101,6 +103,7 @@ func (a *addressSpace) Protect(r abi.AddrRange, prot platform.Access) error {
 	a.mu.Lock()
 	parts := a.mapped.Within(r)
 	a.mu.Unlock()
+	a.p.count.protects.Add(1)
 	for batch := range slices.Chunk(parts, protectBatch) {
 		if _, err := a.inject(protectCall(batch, prot)); err != nil {
 			return err
@@ -146,6 +149,7 @@ func (a *addressSpace) fork() (*addressSpace, error) {
 	a.mu.Unlock()
 	a.p.mu.Lock()
 	a.p.spaces[child] = struct{}{}
+	a.p.count.stubs.Add(1)
 	a.p.mu.Unlock()
 	return child, nil
 }
@@ -244,6 +248,7 @@ func (a *addressSpace) wakeLeaderLocked() error {
 	if released {
 		return errGone
 	}
+	a.p.count.leaderAttaches.Add(1)
 	if cpu := currentCPU(); cpu != a.leaderCPU && a.p.place.pin(a.pid, cpu) {
 		a.leaderCPU = cpu
 	}
@@ -302,6 +307,7 @@ func (a *addressSpace) newThread(c *context) (*stubThread, error) {
 	t := &stubThread{as: a, tid: int32(tid), tracer: c.tracer, ctx: c}
 	a.mu.Lock()
 	a.threads[t.tid] = t
+	a.p.count.threads.Add(1)
 	a.byTracer[t.tracer] = t
 	a.mu.Unlock()
 	return t, nil

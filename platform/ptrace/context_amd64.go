@@ -65,6 +65,7 @@ func (c *context) Switch(as platform.AddressSpace, regs *platform.Regs) (platfor
 	c.running.Store(true)
 	ev, err := c.run(regs)
 	c.running.Store(false)
+	c.p.count.countSwitch(&ev, err)
 	return ev, err
 }
 

@@ -19,6 +19,7 @@ type ptracePlatform struct {
 	xstate *machine.Xstate // format of the vector state
 	place  placement
 	owner  chan struct{} // closed to end the thread that is every stub's parent
+	count  counters
 
 	mu       sync.Mutex
 	spaces   map[*addressSpace]struct{}

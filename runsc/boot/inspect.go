@@ -2,6 +2,7 @@ package boot
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"lazaret/platform"
 	"lazaret/runsc/control"
 	"lazaret/runsc/sandbox"
 	"lazaret/runsc/seccomp"
@@ -144,6 +146,8 @@ func (s *Sentry) Debug(args *control.DebugArgs) (string, error) {
 		return "", nil
 	case control.DebugHostSyscalls:
 		return s.hostSyscalls()
+	case control.DebugPlatformStats:
+		return s.platformStats()
 	}
 	c, err := s.container(args.ID)
 	if err != nil {
@@ -184,6 +188,19 @@ func (s *Sentry) stacks(c *container) string {
 	b.WriteByte('\n')
 	b.Write(buf[:runtime.Stack(buf, true)])
 	return b.String()
+}
+
+// platformStats shows what the platform counts; it is the whole sandbox's.
+func (s *Sentry) platformStats() (string, error) {
+	p, ok := s.platform.(platform.Counting)
+	if !ok {
+		return "", errors.New("this platform counts nothing")
+	}
+	var b strings.Builder
+	for _, c := range p.Counters() {
+		fmt.Fprintf(&b, "%-26s %d\n", c.Name, c.Value)
+	}
+	return b.String(), nil
 }
 
 // hostSyscalls lists what the Sentry may ask of the host.

@@ -80,6 +80,7 @@ func start(cfg *sandbox.BootConfig) (*Sentry, error) {
 		return nil, fmt.Errorf("start the notifier of donated files: %w", err)
 	}
 	s := newSentry(cfg, mf, n)
+	s.platform = p
 	s.k = kernel.New(kernel.Config{
 		Platform: p, MemFile: mf, Syscalls: s.table, Namespaces: s, CPUs: len(cfg.Host.CPUs),
 		MaxTasks: min(cfg.Host.MaxTasks, 32768),
@@ -103,6 +104,9 @@ func newSentry(cfg *sandbox.BootConfig, mf *memfile.File, n *hostfile.Notifier) 
 	s := &Sentry{
 		cfg: cfg, mf: mf, notifier: n, table: syscalls.New(), done: make(chan int, 1), containers: map[string]*container{},
 		straceOut: os.Stderr,
+	}
+	if cfg.Flags.DebugLog == "" {
+		s.straceOut = &boundedLog{f: os.Stderr, limit: maxLog}
 	}
 	if cfg.StraceFD >= 0 {
 		s.straceOut = os.NewFile(uintptr(cfg.StraceFD), "strace log")

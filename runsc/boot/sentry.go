@@ -2,9 +2,10 @@ package boot
 
 import (
 	"fmt"
-	"os"
+	"io"
 	"sync"
 
+	"lazaret/platform"
 	"lazaret/runsc/sandbox"
 	"lazaret/sentry/fs/hostfile"
 	"lazaret/sentry/fs/proc"
@@ -17,13 +18,14 @@ import (
 type Sentry struct {
 	cfg      *sandbox.BootConfig
 	k        *kernel.Kernel
+	platform platform.Platform
 	mf       *memfile.File
 	notifier *hostfile.Notifier
 	proc     *proc.System
 	table    *syscalls.Table
 	done     chan int // exit code of the process, once
 
-	straceOut *os.File
+	straceOut io.Writer
 
 	mu         sync.Mutex
 	containers map[string]*container

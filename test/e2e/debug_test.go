@@ -1,0 +1,50 @@
+package e2e
+
+import (
+	"regexp"
+	"strconv"
+	"testing"
+)
+
+// TestDebug looks into a live container.
+func TestDebug(t *testing.T) {
+	r, b, id := ours(t), newBundle(t, forever), newID()
+	r.detached(t, "run", "--detach", "--bundle", b.dir, id).must(t, "run")
+	for flag, want := range map[string]string{
+		"--stacks": `(?s)task 1 of process 1 \(sh\): S.*goroutine \d+`,
+		"--mounts": `(?m)^\d+ \d+ \d+:\d+ / /proc .* - proc proc `,
+		"--maps=1": `(?s)process 1 \(sh\).* /bin/busybox`,
+	} {
+		if a := r.do(t, "", "debug", flag, id); a.code != 0 || !regexp.MustCompile(want).MatchString(a.out) {
+			t.Errorf("debug %s: exit code %d, want %q\n%s%s", flag, a.code, want, a.out, a.err)
+		}
+	}
+	counter := func(name string) uint64 {
+		out := r.do(t, "", "debug", "--platform-stats", id).must(t, "debug").out
+		m := regexp.MustCompile(`(?m)^` + name + ` +(\d+)$`).FindStringSubmatch(out)
+		if m == nil {
+			t.Fatalf("no counter %q in\n%s", name, out)
+		}
+		n, err := strconv.ParseUint(m[1], 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	names := []string{"switches", "system calls", "faults", "maps"}
+	before := map[string]uint64{}
+	for _, name := range names {
+		before[name] = counter(name)
+	}
+	r.do(t, "", "exec", id, "sh", "-c", "ls / > /dev/null").must(t, "exec")
+	for _, name := range names {
+		if n := counter(name); n <= before[name] {
+			t.Errorf("%s: %d, then %d", name, before[name], n)
+		}
+	}
+	if n := counter("stubs alive"); n == 0 {
+		t.Error("no stub is alive")
+	}
+	r.do(t, "", "delete", "--force", id).must(t, "delete")
+	nothingLeft(t, r, id)
+}
