@@ -145,9 +145,20 @@ func (e *Endpoint) Ready(mask waiter.EventMask) waiter.EventMask { return e.ep.R
 // TakeError returns and clears the pending error (SO_ERROR), 0 if there is none.
 func (e *Endpoint) TakeError() abi.Errno {
 	if err := e.ep.LastError(); err != nil {
-		return toErrno(err)
+		n, _ := e.connErrno(err).(abi.Errno)
+		return n
 	}
 	return 0
+}
+
+// connErrno translates an error of a connection. The stack says aborted when a reset
+// comes while the connection is being closed; Linux has one number for all resets.
+func (e *Endpoint) connErrno(err tcpip.Error) error {
+	switch err.(type) {
+	case *tcpip.ErrConnectionAborted, *tcpip.ErrAborted:
+		return abi.ECONNRESET
+	}
+	return errno(err)
 }
 
 // Payload is what a Write sends.
@@ -202,7 +213,7 @@ func (e *Endpoint) Write(p Payload, o *WriteOptions) (int, error) {
 		w.ControlMessages.IPv6PacketInfo = tcpip.IPv6PacketInfo{Addr: toAddress(o.Anc.Specific), NIC: tcpip.NICID(o.Anc.Link)}
 	}
 	n, err := e.ep.Write(p, w)
-	return int(n), errno(err)
+	return int(n), e.connErrno(err)
 }
 
 // ReadResult is what a Read found.
@@ -221,7 +232,7 @@ func (e *Endpoint) Read(dst io.Writer, peek bool) (ReadResult, error) {
 		if _, ok := err.(*tcpip.ErrClosedForReceive); ok {
 			return ReadResult{}, abi.EPIPE
 		}
-		return ReadResult{}, errno(err)
+		return ReadResult{}, e.connErrno(err)
 	}
 	if e.kind == TCP {
 		if !peek {

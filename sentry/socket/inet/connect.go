@@ -178,7 +178,7 @@ func (s *Socket) Listen(_ *vfs.Context, backlog int) error {
 	if err := ep.Listen(backlog + 1); err != nil && !s.listening {
 		return err
 	}
-	s.listening, s.shut = true, 0
+	s.listening, s.shut, s.backlog = true, 0, backlog
 	return nil
 }
 

@@ -33,6 +33,7 @@ type Socket struct {
 	mu         sync.Mutex
 	closed     bool
 	listening  bool
+	backlog    int
 	connecting bool           // a connect was begun and its outcome was not told
 	peer       bool           // a datagram socket that is connected
 	bound      *netstack.Addr // what bind(2) asked for

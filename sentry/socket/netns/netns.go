@@ -4,6 +4,7 @@ import (
 	"lazaret/sentry/auth"
 	"lazaret/sentry/socket"
 	"lazaret/sentry/socket/inet"
+	"lazaret/sentry/socket/netlink"
 	"lazaret/sentry/socket/unix"
 	"lazaret/syscalls/abi"
 )
@@ -19,9 +20,10 @@ type Namespace struct {
 func New(owner *auth.UserNamespace) *Namespace {
 	n := &Namespace{Namespace: inet.NewNamespace(owner), Unix: unix.NewNamespace()}
 	n.families = socket.Families{
-		abi.AF_UNIX:  unix.Family{NS: n.Unix},
-		abi.AF_INET:  inet.Family{NS: n.Namespace},
-		abi.AF_INET6: inet.Family{NS: n.Namespace, V6: true},
+		abi.AF_UNIX:    unix.Family{NS: n.Unix},
+		abi.AF_INET:    inet.Family{NS: n.Namespace},
+		abi.AF_INET6:   inet.Family{NS: n.Namespace, V6: true},
+		abi.AF_NETLINK: netlink.Family{NS: netlink.NewNamespace(n.Namespace)},
 	}
 	return n
 }
