@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"lazaret/runsc/container"
 	"lazaret/runsc/sandbox"
@@ -183,9 +184,11 @@ func (a *app) globalFlags(root *cobra.Command) {
 	a.set = func(name string) bool { fl := f.Lookup(name); return fl != nil && fl.Changed }
 }
 
-// defaultRoot is runc's choice with our name.
+// defaultRoot is runc's choice with our name: a user's directory for whoever is root only
+// in a user namespace too, unless /run is his.
 func defaultRoot() string {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" && os.Geteuid() != 0 {
+	dir := os.Getenv("XDG_RUNTIME_DIR")
+	if dir != "" && (os.Geteuid() != 0 || sandbox.InUserNS() && unix.Access("/run", unix.W_OK) != nil) {
 		return filepath.Join(dir, "runsc")
 	}
 	return "/run/runsc"
@@ -215,7 +218,7 @@ func (a *app) setup() error {
 }
 
 func (a *app) isRootless() bool {
-	return a.rootless == "true" || a.rootless == "auto" && os.Geteuid() != 0
+	return a.rootless == "true" || a.rootless == "auto" && (os.Geteuid() != 0 || sandbox.InUserNS())
 }
 
 func (a *app) store() (*container.Store, error) { return container.Open(a.root) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -56,6 +57,20 @@ func isMapped(file string, id uint64) bool {
 	return false
 }
 
+// InUserNS says whether this process is in a user namespace that somebody made: the first
+// one maps every id to itself. Its root is root of little.
+func InUserNS() bool {
+	data, err := os.ReadFile("/proc/self/uid_map")
+	return err == nil && !slices.Equal(strings.Fields(string(data)), []string{"0", "0", "4294967295"})
+}
+
+// isUnmapped says whether this process's user has no name in its user namespace: then it
+// may make no other (user_namespaces(7)).
+func isUnmapped() bool {
+	data, err := os.ReadFile("/proc/self/uid_map")
+	return err == nil && len(data) == 0
+}
+
 func (m idMapping) apply(attr *syscall.SysProcAttr) {
 	attr.Cloneflags |= unix.CLONE_NEWUSER
 	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: m.uid, Size: 1}}
@@ -82,6 +97,10 @@ func explainClone(err error) error {
 			if limit(name) == "0" {
 				return fmt.Errorf("%s namespaces are switched off: run `sysctl -w user.%s=15000` as root", kind, name)
 			}
+		}
+		if errno == unix.EPERM && isUnmapped() {
+			return errors.New("this user namespace maps no ids, so that no other can be made in it: " +
+				"map the caller's (unshare --map-current-user)")
 		}
 		if errno == unix.EPERM {
 			return errors.New("new namespaces are not permitted: run as root, or allow user namespaces " +

@@ -63,6 +63,19 @@ func TestRootless(t *testing.T) {
 	waitGone(t, r.pids...)
 }
 
+// TestUnmappedUser starts in a user namespace without mappings, where nothing can be made.
+func TestUnmappedUser(t *testing.T) {
+	cfg := newConfig(t)
+	exe := giveTo(t, cfg)
+	cmd := exec.Command("unshare", "-U", exe, "start")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: plainUser, Gid: plainUser}}
+	cmd.Stdin = bytes.NewReader(input(t, cfg))
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "maps no ids") || strings.Count(string(out), "\n") != 1 {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 // TestNoUserNamespaces forbids them for a plain user (in a user namespace of its own, so
 // that the host's limit stays) and wants one line that says what to do.
 func TestNoUserNamespaces(t *testing.T) {
