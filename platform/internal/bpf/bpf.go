@@ -14,14 +14,17 @@ const (
 // Filter is a seccomp filter under construction.
 type Filter []unix.SockFilter
 
-// ArgCheck says that an argument must have this value; its upper half must be zero.
+// ArgCheck says that an argument, masked, must have a value.
 type ArgCheck struct {
-	n   uint32
-	val uint32
+	n         uint32
+	mask, val uint64
 }
 
 // ArgIs says that argument n must be val.
-func ArgIs(n, val uint32) ArgCheck { return ArgCheck{n, val} }
+func ArgIs(n, val uint32) ArgCheck { return ArgCheck{n, ^uint64(0), uint64(val)} }
+
+// ArgMasked says that argument n must be val after masking.
+func ArgMasked(n uint32, mask, val uint64) ArgCheck { return ArgCheck{n, mask, val} }
 
 // Add appends an instruction.
 func (f *Filter) Add(code uint16, jt, jf uint8, k uint32) {
@@ -49,15 +52,20 @@ func (f *Filter) IfEqual(k, action uint32) {
 // Rule allows one system call if all checks hold.
 func (f *Filter) Rule(nr uint32, checks ...ArgCheck) {
 	f.Load(DataNr)
-	// Each check is four instructions, then the return.
-	left := uint8(4*len(checks) + 1)
+	// Each check is six instructions, then the return.
+	left := uint8(6*len(checks) + 1)
 	f.Add(unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K, 0, left, nr)
 	for _, c := range checks {
-		f.Load(DataArgs + 8*c.n)
-		f.Add(unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K, 0, left-2, c.val)
-		f.Load(DataArgs + 8*c.n + 4)
-		f.Add(unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K, 0, left-4, 0)
-		left -= 4
+		f.word(DataArgs+8*c.n, uint32(c.mask), uint32(c.val), left-3)
+		f.word(DataArgs+8*c.n+4, uint32(c.mask>>32), uint32(c.val>>32), left-6)
+		left -= 6
 	}
 	f.Ret(unix.SECCOMP_RET_ALLOW)
+}
+
+// word skips some instructions unless a masked word has a value.
+func (f *Filter) word(off, mask, val uint32, skip uint8) {
+	f.Load(off)
+	f.Add(unix.BPF_ALU|unix.BPF_AND|unix.BPF_K, 0, 0, mask)
+	f.Add(unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K, 0, skip, val)
 }

@@ -60,7 +60,7 @@ func testForeignSignals(t *testing.T) {
 	pid := subject.StubPID(g.as)
 	go func() {
 		for sig := unix.Signal(1); sig < 65; sig++ {
-			if sig != unix.SIGKILL {
+			if sig != unix.SIGKILL && (sig != unix.SIGSTOP || !subject.HostStops) {
 				_ = unix.Kill(pid, sig)
 				_ = unix.Tgkill(pid, subject.StubPID(g.as)+1, sig)
 			}

@@ -24,6 +24,8 @@ type Subject struct {
 	SigIgn, SigBlk string
 	// FaultCodes says that events of page faults carry the processor's error code.
 	FaultCodes bool
+	// HostStops says that SIGSTOP from the host stops a stub, as any process.
+	HostStops bool
 }
 
 var (

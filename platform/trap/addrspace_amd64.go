@@ -1,0 +1,165 @@
+package trap
+
+import (
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"lazaret/platform"
+	"lazaret/platform/internal/ranges"
+	"lazaret/syscalls/abi"
+)
+
+// addressSpace is one stub process.
+type addressSpace struct {
+	p    *trapPlatform
+	pid  int32
+	page slot // the mapper's: the request page, then the hint page
+
+	askMu sync.Mutex // held while the mapper works
+
+	mu     sync.Mutex
+	mapped ranges.Set
+	idle   []*stubThread // without a context
+
+	// Guarded by the platform's mutex.
+	dead     bool
+	released bool
+	event    int // the eventfd of the request under way, -1 when there is none
+	threads  map[*stubThread]struct{}
+}
+
+// hintOff is where the mapper's hint page is in its slot.
+const hintOff = abi.PageSize
+
+func newAddressSpace(p *trapPlatform, page slot) *addressSpace {
+	return &addressSpace{p: p, page: page, event: -1, threads: make(map[*stubThread]struct{})}
+}
+
+// Map implements platform.AddressSpace.
+func (a *addressSpace) Map(r abi.AddrRange, fd int, off int64, prot platform.Access) error {
+	if err := checkRange(r); err != nil {
+		return err
+	}
+	if prot&^(platform.Read|platform.Write|platform.Exec) != 0 || fd < 0 {
+		return abi.EINVAL
+	}
+	if err := a.call(mmapCall(r.Start, r.Len(), int(prot), fd, off)); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.mapped.Add(r)
+	a.mu.Unlock()
+	return nil
+}
+
+// Unmap implements platform.AddressSpace.
+func (a *addressSpace) Unmap(r abi.AddrRange) error {
+	if err := checkRange(r); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	n := len(a.mapped.Within(r))
+	a.mu.Unlock()
+	if n == 0 {
+		return nil
+	}
+	if err := a.call(hostCall{unix.SYS_MUNMAP, [6]uint64{uint64(r.Start), r.Len()}}); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.mapped.Remove(r)
+	a.mu.Unlock()
+	return nil
+}
+
+// Protect implements platform.AddressSpace.
+func (a *addressSpace) Protect(r abi.AddrRange, prot platform.Access) error {
+	if err := checkRange(r); err != nil {
+		return err
+	}
+	if prot&^(platform.Read|platform.Write|platform.Exec) != 0 {
+		return abi.EINVAL
+	}
+	a.mu.Lock()
+	parts := a.mapped.Within(r)
+	a.mu.Unlock()
+	calls := make([]hostCall, len(parts))
+	for i, part := range parts {
+		calls[i] = hostCall{unix.SYS_MPROTECT, [6]uint64{uint64(part.Start), part.Len(), uint64(prot)}}
+	}
+	return a.call(calls...)
+}
+
+// Fork implements platform.AddressSpace.
+func (a *addressSpace) Fork() (platform.AddressSpace, error) {
+	child, err := a.fork()
+	if err != nil {
+		return nil, err
+	}
+	return child, nil
+}
+
+func (a *addressSpace) fork() (*addressSpace, error) {
+	page, err := a.p.slots.alloc()
+	if err != nil {
+		return nil, err
+	}
+	child := newAddressSpace(a.p, page)
+	pid, err := a.ask(&request{kind: reqFork, child: page})
+	if err != nil {
+		if err != abi.ESRCH {
+			// No child was made. Else one may live for a moment that maps the slot: it
+			// is not used again.
+			a.p.slots.release(page)
+		}
+		return nil, err
+	}
+	child.pid = int32(pid)
+	a.mu.Lock()
+	child.mapped = slices.Clone(a.mapped)
+	a.mu.Unlock()
+	a.p.add(child)
+	return child, nil
+}
+
+// Release implements platform.AddressSpace. It waits for the stub's death, so that
+// nothing can reach the memory that was mapped when it returns.
+func (a *addressSpace) Release() {
+	p := a.p
+	p.mu.Lock()
+	if a.released {
+		p.mu.Unlock()
+		return
+	}
+	a.released = true
+	if !a.dead {
+		// The process id cannot have another owner: nobody has waited for it.
+		tgkill(a.pid, a.pid, unix.SIGKILL)
+	}
+	for !a.dead {
+		p.died.Wait()
+	}
+	delete(p.spaces, a.pid)
+	threads := a.threads
+	a.threads = nil
+	p.mu.Unlock()
+
+	a.mu.Lock()
+	a.mapped, a.idle = nil, nil
+	a.mu.Unlock()
+	for t := range threads {
+		p.slots.release(t.slot)
+	}
+	p.slots.release(a.page)
+}
+
+// checkRange refuses what could touch the stub's own pages, whatever the caller promised.
+func checkRange(r abi.AddrRange) error {
+	if r.Start >= r.End || r.Start < userStart || r.End > userEnd ||
+		r.Start.PageOffset() != 0 || r.End.PageOffset() != 0 {
+		return abi.EINVAL
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+package trap
+
+import (
+	"fmt"
+	"runtime"
+	"sync/atomic"
+
+	"lazaret/platform"
+	"lazaret/platform/internal/machine"
+)
+
+// context implements platform.Context. Its goroutine is locked to its thread from its
+// first Switch to Release, for its placement.
+type context struct {
+	p      *trapPlatform
+	thread *stubThread
+	fp     []byte // state to load before running; nil when the stub has it
+	locked bool
+
+	interrupted atomic.Bool
+	running     atomic.Bool
+	watched     atomic.Bool   // by the platform's watchdog
+	switches    atomic.Uint64 // how often Switch ran
+	target      atomic.Uint64 // pid<<32 | tid of the stub thread, for Interrupt
+
+	// Guarded by the platform's mutex.
+	watchSwitches uint64
+	watchTicks    int
+
+	frame [frameLen]byte // the last signal frame, copied out once
+}
+
+// Switch implements platform.Context.
+func (c *context) Switch(as platform.AddressSpace, regs *platform.Regs) (platform.Event, error) {
+	a, ok := as.(*addressSpace)
+	if !ok {
+		return platform.Event{}, fmt.Errorf("address space of another platform: %T", as)
+	}
+	if !c.locked {
+		runtime.LockOSThread()
+		c.locked = true
+	}
+	if c.thread == nil || c.thread.as != a {
+		if err := c.bind(a); err != nil {
+			return platform.Event{}, err
+		}
+	}
+	machine.Sanitize(regs)
+	if !canonical(regs.Rip) {
+		// The handler could not load it. Linux's IRET does, to fault there.
+		return generalProtection(), nil
+	}
+	c.switches.Add(1)
+	// Either this sees a request made before now, or Interrupt sees a running thread.
+	c.running.Store(true)
+	ev, err := c.run(regs)
+	c.running.Store(false)
+	return ev, err
+}
+
+// run resumes the stub thread until something needs the kernel.
+func (c *context) run(regs *platform.Regs) (platform.Event, error) {
+	t := c.thread
+	for {
+		if c.interrupted.Swap(false) {
+			regs.OrigRax = ^uint64(0)
+			return platform.Event{Kind: platform.EventInterrupt}, nil
+		}
+		if t.dead.Load() {
+			return platform.Event{}, errStubGone
+		}
+		c.loadFP()
+		t.load(regs)
+		t.resume()
+		if err := t.wait(); err != nil {
+			return platform.Event{}, err
+		}
+		if kind := t.slot.word(slotKind).Load(); kind == kindNotRun {
+			continue // an interrupt came before the first instruction
+		}
+		ev, done := c.stopped(regs)
+		if done {
+			return ev, nil
+		}
+		// A signal from outside: dropped.
+	}
+}
+
+// bind gives the context a stub thread in a.
+func (c *context) bind(a *addressSpace) error {
+	if c.thread != nil {
+		if err := c.saveFP(); err != nil {
+			return err
+		}
+		c.target.Store(0)
+		c.thread.end()
+		c.thread = nil
+	}
+	t, err := a.newThread()
+	if err != nil {
+		return fmt.Errorf("make a stub thread: %w", err)
+	}
+	c.thread = t
+	if err := t.wait(); err != nil {
+		return err
+	}
+	c.target.Store(uint64(a.pid)<<32 | uint64(t.tid))
+	return nil
+}
+
+// Interrupt implements platform.Context.
+func (c *context) Interrupt() {
+	c.interrupted.Store(true)
+	if !c.running.Load() {
+		return
+	}
+	c.signal()
+	c.p.watch(c)
+}
+
+// signal interrupts the stub thread. Should it end just now, its ids name nothing, or at
+// worst another stub thread, which drops the signal.
+func (c *context) signal() {
+	if t := c.target.Load(); t != 0 {
+		tgkill(int32(t>>32), int32(uint32(t)), interruptSignal)
+	}
+}
+
+// Release implements platform.Context.
+func (c *context) Release() {
+	c.target.Store(0)
+	if c.thread != nil {
+		c.thread.end()
+		c.thread = nil
+	}
+	if c.locked {
+		c.locked = false
+		runtime.UnlockOSThread()
+	}
+}
+
+// canonical says whether the processor takes an address. Those of the upper half fault
+// in the application as they should.
+func canonical(a uint64) bool { return int64(a<<16)>>16 == int64(a) }

@@ -1,0 +1,104 @@
+// Package trap is the platform that is fast: application code runs in stub processes
+// under a seccomp filter, by which each of its system calls raises SIGSYS in its own
+// thread; a small handler (stub_amd64.s) hands the registers over in shared memory.
+//
+// # Stubs
+//
+// New makes one template process from the Sentry: it drops its capabilities, sets signal
+// handlers, installs a filter and unmaps all memory of the Sentry. Every other stub is
+// cloned from it, or from the stub that it is a fork of. Stubs are children of one thread
+// of the Sentry, whose goroutine reaps them, and share its descriptor table, from which
+// Map maps files.
+//
+// An addressSpace is one stub process. Its first thread, the mapper, runs no application
+// code: it maps, unmaps, protects, makes threads and forks for the Sentry, one request
+// after the other. A context has one further thread in the address space that it runs in.
+//
+// # Memory that is not the application's
+//
+// The application's range ends below (layout_amd64.go) the slots of its threads, a page
+// of code and a page of constants, the mapper's request page and its hint page.
+//
+//   - Code and constants are private memory that is never writable once there.
+//   - The request page is mapped for reading only; the Sentry writes it by a mapping of
+//     its own.
+//   - Slots and the hint page are the application's to write, at any time.
+//
+// # What application code can reach
+//
+// It has all registers and all memory of its own address space, and can jump anywhere,
+// also into the code page. The argument why it reaches nothing else:
+//
+//  1. Its threads have a filter (threadFilter) under which a system call instruction
+//     anywhere but in the code page raises SIGSYS. In the code page it can make, with any
+//     registers: futex (wait and wake only), rt_sigprocmask (to the mask that threads
+//     have, from the constants), arch_prctl (segment bases, where user code could not
+//     set them anyway), exit. None has an effect outside of its own address space: no
+//     other process waits for futexes in memory that it shares with it, but for the
+//     Sentry, for which see 5. None needs a file descriptor.
+//  2. A thread has this filter before its first instruction of application code, and
+//     before it takes its first signal: it is born in the code page with signals blocked
+//     (codeThread) and takes nothing from writable memory but the address of its signal
+//     stack.
+//  3. The mapper has a weaker filter: it can map descriptors of the Sentry. It runs in
+//     the code page only, uses no stack, blocks all signals and reads nothing but the
+//     request page and constants. No memory that the application can write, and no call
+//     that it can make, changes what the mapper does.
+//  4. The mapper answers by adding constants to an eventfd, which the application cannot
+//     reach: it has no call that takes a descriptor. So Unmap and Protect have happened
+//     when they return, whatever the application does meanwhile, and a thread's or a
+//     process's number is the host's. The hint page says only when it is worth looking.
+//  5. All that the Sentry reads from slots is taken as the application's own registers,
+//     its own faults and its own vector state: copied once, then made acceptable
+//     (machine.Sanitize, Xstate.FromFrame), and used for nothing but to run that same
+//     application. Offsets in them are checked. Words that say who sleeps decide about
+//     wake-ups only: by lying an application makes its own thread sleep, or the Sentry
+//     look once more. The Sentry wakes all who wait for a word, so nobody can take its
+//     wake-ups.
+//  6. A thread that does not answer an interrupt any more, because its program has spoilt
+//     the slot or waits inside the code page, loses its process (watch_amd64.go), so
+//     every task can be killed.
+//  7. Release waits for the host to report the process's death, and slots are zeroed
+//     before they have another owner.
+//
+// # The handler
+//
+// Signals come on the slot's signal stack. SIGSYS blocks nothing, the others block each
+// other; the handler unblocks them when it resumes the thread, and never returns through
+// rt_sigreturn (so the filter need not allow it): it loads vectors by XRSTOR from the
+// frame or from what the Sentry wrote, and the registers by IRETQ. A signal from outside
+// (the Sentry's interrupt) that hits the code page is recognised by its address: while
+// the handler or the wait is under way it begins that part again, so that what had been
+// posted is posted once; after the Sentry's go it makes the handler report that the
+// thread has not run. The frame that an application sees never names the code page unless
+// it jumped there.
+//
+// # Hand-over
+//
+// The thread sets slotPost, the Sentry answers by slotGo; each spins for a bounded time
+// and then sleeps on the word.
+//
+// # Life and death
+//
+// Whoever kills a stub makes Switch return an error: the reaper marks the address space
+// dead and wakes everybody who waits for it. Mappers have PDEATHSIG for the thread of the
+// Sentry that is their parent, and check afterwards that it is still there. SIGSTOP from
+// the host stops a stub as it does any process.
+//
+// # When to call New
+//
+// After the Sentry has its final user id, capabilities and namespaces, before its seccomp
+// filter. Nobody else may wait for children of the thread that makes stubs.
+//
+// # Host calls after New
+//
+//	call       arguments                          why
+//	futex      FUTEX_WAIT, FUTEX_WAKE (shared)    hand-over
+//	read       an eventfd                         answers of mappers
+//	write      an eventfd, 8 bytes                report a stub's death to who waits for it
+//	wait4      pid -1, __WALL|__WNOTHREAD         deaths of stubs
+//	tgkill     SIGURG or SIGKILL                  Interrupt; Release
+//	fallocate  punch a hole                       zero slots
+//
+// Lock order: addressSpace.askMu, addressSpace.mu, trapPlatform.mu, slots.mu.
+package trap

@@ -1,0 +1,90 @@
+//go:build amd64
+
+package trap
+
+import (
+	"encoding/binary"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// wakeAll: an application may wait for the same words and must not take our wake-ups.
+const wakeAll = 1<<31 - 1
+
+// Operations of futex(2), not private: both sides name the same page of a file.
+const (
+	futexOpWait = 0
+	futexOpWake = 1
+)
+
+// futexWait sleeps while *p is val, at most until woken; spurious wake-ups happen. The
+// scheduler gives the processor to other goroutines meanwhile.
+func futexWait(p *uint32, val uint32) {
+	// SAFETY: p is in the slots' mapping, which lasts as long as the platform.
+	_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p)), futexOpWait, uintptr(val), 0, 0, 0)
+}
+
+// futexWake wakes everybody who waits for p.
+func futexWake(p *uint32) {
+	// SAFETY: as in futexWait.
+	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p)), futexOpWake, wakeAll, 0, 0, 0)
+}
+
+func gettid() int32 {
+	r, _, _ := unix.RawSyscall(unix.SYS_GETTID, 0, 0, 0)
+	return int32(r)
+}
+
+func tgkill(pid, tid int32, sig unix.Signal) unix.Errno {
+	_, _, e := unix.RawSyscall(unix.SYS_TGKILL, uintptr(pid), uintptr(tid), uintptr(sig))
+	return e
+}
+
+// waitPID waits for the death of one child.
+func waitPID(pid int32) (unix.WaitStatus, error) {
+	status, _, err := wait4(pid, unix.WALL)
+	return status, err
+}
+
+// waitAny waits for the death of any child of the calling thread.
+func waitAny() (int32, error) {
+	_, pid, err := wait4(-1, unix.WALL|unix.WNOTHREAD)
+	return pid, err
+}
+
+func wait4(pid int32, options uintptr) (unix.WaitStatus, int32, error) {
+	var status int32
+	for {
+		// SAFETY: status outlives the call.
+		r, _, e := unix.Syscall6(unix.SYS_WAIT4, uintptr(pid), uintptr(unsafe.Pointer(&status)), options, 0, 0, 0)
+		if e == 0 {
+			return unix.WaitStatus(status), int32(r), nil
+		}
+		if e != unix.EINTR {
+			return 0, 0, e
+		}
+	}
+}
+
+// readEvent waits for an eventfd and takes its value.
+func readEvent(fd int) (uint64, error) {
+	var b [8]byte
+	for {
+		n, err := unix.Read(fd, b[:])
+		if err == nil && n == len(b) {
+			return binary.NativeEndian.Uint64(b[:]), nil
+		}
+		if err != unix.EINTR {
+			return 0, err
+		}
+	}
+}
+
+// writeEvent adds to an eventfd.
+func writeEvent(fd int, v uint64) {
+	var b [8]byte
+	binary.NativeEndian.PutUint64(b[:], v)
+	// It cannot fail: the sum of all that is ever written stays far below the limit.
+	_, _ = unix.Write(fd, b[:])
+}

@@ -1,0 +1,134 @@
+package trap
+
+import (
+	"golang.org/x/sys/unix"
+
+	"lazaret/syscalls/abi"
+)
+
+// Addresses in a stub. Above the application's range are the slots of its threads, the
+// two pages of code and data (private, never writable again), and the two pages of its
+// mapper: requests, which only the Sentry can write, and a hint, which everybody can.
+const (
+	userStart = 0x10000
+	userEnd   = areaBase - 0x10000
+	areaBase  = 0x7ffe00000000
+	codeBase  = 0x7fffffff0000
+	dataBase  = codeBase + abi.PageSize
+	reqBase   = 0x7fffffff8000
+	hintBase  = reqBase + abi.PageSize
+)
+
+var userRange = abi.AddrRange{Start: userStart, End: userEnd}
+
+// A slot is what the Sentry shares with one thread, or with one mapper. Slot i is at
+// i*slotLen in the memory file and, in the stub that has the thread, in its area.
+const (
+	slotLen  = 64 << 10
+	maxSlots = 1 << 16
+)
+
+// Offsets in the code page; stub_amd64.s puts the code there.
+const (
+	codeInit    = 0x000
+	codeMapper  = 0x080
+	codeThread  = 0x400
+	codeHandler = 0x500
+	codeWait    = 0x600
+	codeAgain   = 0x800
+	codeResume  = 0x880
+	codeNested  = 0x980
+	codeLen     = 0xa80 // at least the length of stubCode
+)
+
+// Offsets in the data page, all of it constant.
+const (
+	dataPowers = 0x000 // 1<<i for i in 0..63: what the mapper writes to an eventfd
+	dataMask   = 0x200 // signal mask of threads
+	dataProg   = 0x210 // struct sock_fprog: the filter of threads
+	dataFSGS   = 0x220 // user code may read and write the segment bases
+	dataFilter = 0x240 // its instructions
+)
+
+// Offsets in the request page.
+const (
+	reqSeq    = 0  // futex: the number of the request
+	reqKind   = 4  // reqCalls ...
+	reqCount  = 8  // number of calls
+	reqEvent  = 16 // the eventfd that the answer goes to
+	reqFile   = 24 // reqFork: the slots' file, the child's slot in it, and
+	reqChild  = 32
+	reqParent = 40 // the Sentry's process id
+	reqStack  = 48 // reqThread: the new thread's stack pointer
+	reqOps    = 64 // calls: number and six arguments each, 64 bytes apart
+	opLen     = 64
+	maxOps    = (abi.PageSize - reqOps) / opLen
+)
+
+// Kinds of request.
+const (
+	reqCalls = iota
+	reqThread
+	reqFork
+)
+
+// Bits of an answer. Below them is the result, or the error number.
+const (
+	ansError = 1 << 39
+	ansDone  = 1 << 40
+	ansBorn  = 1 << 41 // from a fork's child
+	ansDead  = 1 << 42 // from the Sentry itself: a stub has died
+)
+
+// Offsets in a thread's slot. The application can write all of it.
+const (
+	slotPost       = 0x00 // futex: 1: the thread has stopped; 2: it is dead
+	slotKind       = 0x04 // a signal number, or kindStarted, kindNotRun
+	slotFrame      = 0x08 // stub address of the signal frame
+	slotFP         = 0x10 // stub address of the XSAVE image to load
+	slotFS         = 0x18 // segment bases where user code can change them
+	slotGS         = 0x20
+	slotHostSleeps = 0x28 // the Sentry waits for slotPost in the kernel
+	slotGo         = 0x40 // futex: 1: run
+	slotStubSleeps = 0x44 // the thread waits for slotGo in the kernel
+	slotPending    = 0x48 // an interrupt has come while the thread waited
+	slotFlags      = 0x4c // flagBases, flagExit
+	slotNewFS      = 0x50
+	slotNewGS      = 0x58
+	slotSpin       = 0x60 // how often to look at slotGo before sleeping
+	slotMasked     = 0x64 // interrupts are blocked
+	slotXMask      = 0x68 // state components to load
+	slotRegs       = 0x80 // in the order of platform.Regs, R15 to RDI
+	slotIret       = 0x100
+	slotAltstack   = 0x130 // stack_t
+	slotFPArea     = 0x1000
+	slotStack      = 0x4000 // the signal stack, to the slot's end
+)
+
+const (
+	kindStarted = 0
+	kindNotRun  = 0x100
+
+	flagBases = 3
+	flagExit  = 4
+)
+
+// Offsets in struct rt_sigframe.
+const (
+	frameRegs    = 48 // r8-r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags
+	frameErr     = frameRegs + 152
+	frameTrapNo  = frameRegs + 160
+	frameCR2     = frameRegs + 176
+	frameInfo    = 312
+	frameLen     = frameInfo + 128
+	frameFPState = frameRegs + 184
+)
+
+// interruptSignal makes a running thread stop.
+const interruptSignal = unix.SIGURG
+
+// handled are the signals that threads take: the processor's exceptions, seccomp's, and
+// the Sentry's.
+var handled = []unix.Signal{
+	unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP, unix.SIGSYS, interruptSignal,
+}

@@ -1,0 +1,655 @@
+#include "textflag.h"
+
+// Everything in this file runs in processes that are not Go any more. forkTemplate's
+// offsets into R12 are those of forkParams (fork_unsafe.go); the others are in
+// layout_amd64.go, which says what each word is for.
+
+#define SYS_write 1
+#define SYS_mmap 9
+#define SYS_mprotect 10
+#define SYS_munmap 11
+#define SYS_rt_sigaction 13
+#define SYS_rt_sigprocmask 14
+#define SYS_clone 56
+#define SYS_exit 60
+#define SYS_getppid 110
+#define SYS_setsid 112
+#define SYS_capset 126
+#define SYS_sigaltstack 131
+#define SYS_prctl 157
+#define SYS_arch_prctl 158
+#define SYS_setrlimit 160
+#define SYS_futex 202
+#define SYS_exit_group 231
+#define SYS_seccomp 317
+
+// Addresses of layout_amd64.go.
+#define AREA_BASE 0x7ffe00000000
+#define AREA_LEN 0x100000000
+#define CODE_BASE 0x7fffffff0000
+#define CODE_END 0x7fffffff1000
+#define DATA_BASE 0x7fffffff1000
+#define DATA_END 0x7fffffff2000
+#define REQ_BASE 0x7fffffff8000
+#define HINT_BASE 0x7fffffff9000
+#define HINT_END 0x7fffffffa000
+#define TOP 0x7ffffffff000
+
+// Offsets in the data page.
+#define DATA_MASK 0x200
+#define DATA_PROG 0x210
+#define DATA_FSGS 0x220
+
+// Offsets in the request page.
+#define REQ_SEQ 0
+#define REQ_KIND 4
+#define REQ_COUNT 8
+#define REQ_EVENT 16
+#define REQ_FILE 24
+#define REQ_CHILD 32
+#define REQ_PARENT 40
+#define REQ_STACK 48
+#define REQ_OPS 64
+
+// Offsets in a slot.
+#define S_POST 0x00
+#define S_KIND 0x04
+#define S_FRAME 0x08
+#define S_FP 0x10
+#define S_FS 0x18
+#define S_GS 0x20
+#define S_HOST_SLEEPS 0x28
+#define S_GO 0x40
+#define S_STUB_SLEEPS 0x44
+#define S_PENDING 0x48
+#define S_FLAGS 0x4c
+#define S_NEW_FS 0x50
+#define S_NEW_GS 0x58
+#define S_SPIN 0x60
+#define S_MASKED 0x64
+#define S_XMASK 0x68
+#define S_REGS 0x80
+#define S_IRET 0x100
+#define S_ALTSTACK 0x130
+#define S_FPAREA 0x1000
+
+// Offsets in struct rt_sigframe and from ucontext (the frame starts with one word).
+#define F_FPSTATE 232
+#define F_SIGNO 312
+#define F_CODE 320
+#define UC_RSP 160
+#define UC_RIP 168
+
+// func forkTemplate(p *forkParams)
+//
+// Makes the template stub: the caller's thread clones A, which shares its memory (and so
+// starts without an rseq registration, which a plain fork would inherit), and A clones
+// the template B as a sibling with a copy of the memory, then ends. Signals stay blocked:
+// no handler runs in A or B, and B's mapper never takes a signal.
+TEXT ·forkTemplate(SB), NOSPLIT|NOFRAME, $0-8
+	MOVQ	p+0(FP), R12
+	// rt_sigprocmask(SIG_SETMASK, &p.allSignals, &oldMask, 8)
+	MOVL	$2, DI
+	LEAQ	24(R12), SI
+	LEAQ	8(R12), DX
+	MOVL	$8, R10
+	MOVL	$SYS_rt_sigprocmask, AX
+	SYSCALL
+	// clone(CLONE_VM|CLONE_VFORK|CLONE_FILES|CLONE_FS): A
+	MOVL	$0x4700, DI
+	XORL	SI, SI
+	XORL	DX, DX
+	XORL	R10, R10
+	XORL	R8, R8
+	MOVL	$SYS_clone, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JZ	intermediate
+	MOVQ	AX, 40(R12)
+	// rt_sigprocmask(SIG_SETMASK, &oldMask, nil, 8)
+	MOVL	$2, DI
+	LEAQ	8(R12), SI
+	XORL	DX, DX
+	MOVL	$8, R10
+	MOVL	$SYS_rt_sigprocmask, AX
+	SYSCALL
+	RET
+
+intermediate:
+	// clone(CLONE_PARENT|CLONE_FILES|CLONE_FS): B
+	MOVL	$0x8600, DI
+	XORL	SI, SI
+	XORL	DX, DX
+	XORL	R10, R10
+	XORL	R8, R8
+	MOVL	$SYS_clone, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JZ	template
+	MOVQ	AX, 0(R12)
+	XORL	DI, DI
+	MOVL	$SYS_exit, AX
+	SYSCALL
+	BYTE	$0xCC // int3
+
+template:
+	// rt_sigaction(1..64, &p.actions[i], nil, 8); SIGKILL and SIGSTOP fail, which is fine.
+	MOVL	$64, BX
+actions:
+	MOVL	BX, DI
+	MOVQ	BX, SI
+	SHLQ	$5, SI
+	ADDQ	96(R12), SI
+	XORL	DX, DX
+	MOVL	$8, R10
+	MOVL	$SYS_rt_sigaction, AX
+	SYSCALL
+	DECL	BX
+	JNZ	actions
+	// prctl(PR_SET_NO_NEW_PRIVS, 1)
+	MOVL	$101, BX
+	MOVL	$38, DI
+	MOVL	$1, SI
+	XORL	DX, DX
+	XORL	R10, R10
+	XORL	R8, R8
+	MOVL	$SYS_prctl, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JNZ	fail
+	// capset(&p.capHeader, &none)
+	MOVL	$102, BX
+	LEAQ	104(R12), DI
+	LEAQ	112(R12), SI
+	MOVL	$SYS_capset, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JNZ	fail
+	MOVL	$SYS_setsid, AX
+	SYSCALL
+	// setrlimit(RLIMIT_CORE, &noCore)
+	MOVL	$103, BX
+	MOVL	$4, DI
+	LEAQ	80(R12), SI
+	MOVL	$SYS_setrlimit, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JNZ	fail
+	// prctl(PR_SET_NAME, p.name)
+	MOVL	$15, DI
+	LEAQ	136(R12), SI
+	MOVL	$SYS_prctl, AX
+	SYSCALL
+	// The two pages of code and data: anonymous memory, filled, then made read-only.
+	MOVL	$105, BX
+	MOVQ	$CODE_BASE, DI
+	MOVL	$(DATA_END-CODE_BASE), SI
+	MOVL	$3, DX
+	MOVL	$0x32, R10 // MAP_PRIVATE|MAP_FIXED|MAP_ANONYMOUS
+	MOVQ	$-1, R8
+	XORL	R9, R9
+	MOVL	$SYS_mmap, AX
+	SYSCALL
+	CMPQ	AX, DI
+	JNE	fail
+	MOVQ	48(R12), SI
+	MOVL	$(DATA_END-CODE_BASE), CX
+	CLD
+	REP; MOVSB
+	MOVL	$106, BX
+	MOVQ	$CODE_BASE, DI
+	MOVL	$(CODE_END-CODE_BASE), SI
+	MOVL	$5, DX
+	MOVL	$SYS_mprotect, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JNZ	fail
+	MOVL	$107, BX
+	MOVQ	$DATA_BASE, DI
+	MOVL	$(DATA_END-DATA_BASE), SI
+	MOVL	$1, DX
+	MOVL	$SYS_mprotect, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JNZ	fail
+	// What the code below needs: file, offset of the first slot, eventfd, parent.
+	MOVQ	56(R12), R13
+	MOVQ	64(R12), R15
+	MOVQ	72(R12), R14
+	MOVQ	32(R12), BP
+	// seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, p.filter)
+	MOVL	$108, BX
+	MOVL	$1, DI
+	MOVL	$4, SI
+	MOVQ	16(R12), DX
+	MOVL	$SYS_seccomp, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JNZ	fail
+	MOVQ	$CODE_BASE, AX
+	JMP	AX
+fail:
+	MOVL	BX, DI
+	MOVL	$SYS_exit_group, AX
+	SYSCALL
+	BYTE	$0xCC // int3
+
+// func codePage() *[codeLen]byte
+TEXT ·codePage(SB), NOSPLIT, $0-8
+	LEAQ	·stubCode(SB), AX
+	MOVQ	AX, ret+0(FP)
+	RET
+
+// stubCode is the code page. Its regions are at fixed offsets (layout_amd64.go), each
+// begins with a move of its own offset into R11, by which a test recognizes it.
+//
+// The mapper (offsets below codeThread) runs with signals blocked, without a stack, and
+// believes no word that the application can write.
+TEXT ·stubCode(SB), NOSPLIT|NOFRAME, $0-0
+	// 0x000 codeInit: the template drops all of the Sentry's memory.
+	MOVL	$0x1000, R11
+	XORL	DI, DI
+	MOVQ	$CODE_BASE, SI
+	MOVL	$SYS_munmap, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JNZ	die
+	MOVQ	$DATA_END, DI
+	MOVL	$(TOP-DATA_END), SI
+	MOVL	$SYS_munmap, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JNZ	die
+	JMP	child
+
+	PCALIGN	$128
+	// 0x080 codeMapper: wait for a request. R12: the number of the last.
+	MOVL	$0x1080, R11
+mapper:
+	MOVQ	$REQ_BASE, BX
+	MOVL	REQ_SEQ(BX), AX
+	CMPL	AX, R12
+	JNE	work
+	// futex(&seq, FUTEX_WAIT, R12, nil)
+	MOVQ	BX, DI
+	XORL	SI, SI
+	MOVL	R12, DX
+	XORL	R10, R10
+	MOVL	$SYS_futex, AX
+	SYSCALL
+	JMP	mapper
+work:
+	MOVL	AX, R12
+	MOVQ	REQ_EVENT(BX), R14
+	MOVL	REQ_KIND(BX), CX
+	CMPL	CX, $1
+	JEQ	thread
+	CMPL	CX, $2
+	JEQ	fork
+	MOVQ	REQ_COUNT(BX), R15
+	LEAQ	REQ_OPS(BX), R13
+next:
+	TESTQ	R15, R15
+	JZ	ok
+	MOVQ	0(R13), AX
+	MOVQ	8(R13), DI
+	MOVQ	16(R13), SI
+	MOVQ	24(R13), DX
+	MOVQ	32(R13), R10
+	MOVQ	40(R13), R8
+	MOVQ	48(R13), R9
+	SYSCALL
+	CMPQ	AX, $-4095
+	JCC	failed
+	ADDQ	$64, R13
+	DECQ	R15
+	JMP	next
+ok:
+	XORL	AX, AX
+	JMP	report
+failed:
+	NEGQ	AX
+	BTSQ	$39, AX
+	// Report AX: one write to the eventfd for each bit, then bit 40. An application
+	// cannot write there, so the Sentry may believe it.
+report:
+	MOVQ	AX, R13
+bits:
+	BSFQ	R13, CX
+	JZ	done
+	BTRQ	CX, R13
+	MOVQ	$DATA_BASE, SI
+	LEAQ	(SI)(CX*8), SI
+	MOVQ	R14, DI
+	MOVL	$8, DX
+	MOVL	$SYS_write, AX
+	SYSCALL
+	JMP	bits
+done:
+	MOVQ	R14, DI
+	MOVQ	$(DATA_BASE+40*8), SI
+	MOVL	$8, DX
+	MOVL	$SYS_write, AX
+	SYSCALL
+	// Only a hint, for a Sentry that spins.
+	MOVQ	$HINT_BASE, DI
+	MOVL	R12, 0(DI)
+	JMP	mapper
+
+thread:
+	// clone(threadFlags, stack)
+	MOVL	$0x50f00, DI
+	MOVQ	REQ_STACK(BX), SI
+	XORL	DX, DX
+	XORL	R10, R10
+	XORL	R8, R8
+	MOVL	$SYS_clone, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JZ	start
+	CMPQ	AX, $-4095
+	JCC	failed
+	JMP	report
+
+fork:
+	MOVQ	REQ_FILE(BX), R13
+	MOVQ	REQ_CHILD(BX), R15
+	MOVQ	REQ_PARENT(BX), BP
+	// clone(forkFlags)
+	MOVL	$0x8600, DI
+	XORL	SI, SI
+	XORL	DX, DX
+	XORL	R10, R10
+	XORL	R8, R8
+	MOVL	$SYS_clone, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JZ	child
+	CMPQ	AX, $-4095
+	JCC	failed
+	JMP	report
+child:
+	// A new process: no slot of the old one's, and request pages of its own.
+	MOVL	$109, BX
+	MOVQ	$AREA_BASE, DI
+	MOVQ	$AREA_LEN, SI
+	MOVL	$SYS_munmap, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JNZ	die
+	MOVL	$110, BX
+	MOVQ	$HINT_BASE, DI
+	MOVL	$4096, SI
+	MOVL	$3, DX
+	MOVL	$0x11, R10 // MAP_SHARED|MAP_FIXED
+	MOVQ	R13, R8
+	LEAQ	4096(R15), R9
+	MOVL	$SYS_mmap, AX
+	SYSCALL
+	CMPQ	AX, DI
+	JNE	die
+	MOVL	$111, BX
+	MOVQ	$REQ_BASE, DI
+	MOVL	$1, DX
+	MOVQ	R15, R9
+	MOVL	$SYS_mmap, AX
+	SYSCALL
+	CMPQ	AX, DI
+	JNE	die
+	// prctl(PR_SET_PDEATHSIG, SIGKILL); then the parent must still be BP (0: in another
+	// pid namespace), or it died before the call.
+	MOVL	$112, BX
+	MOVL	$1, DI
+	MOVL	$9, SI
+	XORL	DX, DX
+	XORL	R10, R10
+	XORL	R8, R8
+	MOVL	$SYS_prctl, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JNZ	die
+	MFENCE
+	MOVL	$SYS_getppid, AX
+	SYSCALL
+	CMPQ	AX, BP
+	JEQ	born
+	TESTQ	AX, AX
+	JNZ	die
+born:
+	MOVQ	R14, DI
+	MOVQ	$(DATA_BASE+41*8), SI
+	MOVL	$8, DX
+	MOVL	$SYS_write, AX
+	SYSCALL
+	XORL	R12, R12
+	JMP	mapper
+die:
+	MOVL	BX, DI
+	MOVL	$SYS_exit_group, AX
+	SYSCALL
+	HLT
+
+	PCALIGN	$1024
+	// 0x400 codeThread: a new thread, with the mapper's filter and signals blocked. Only
+	// after it has the stricter filter may a signal come: handlers use memory that the
+	// application can write.
+	MOVL	$0x1400, R11
+start:
+	MOVQ	SP, BX
+	ANDQ	$-65536, BX
+	// sigaltstack(&slot.altstack, nil)
+	LEAQ	S_ALTSTACK(BX), DI
+	XORL	SI, SI
+	MOVL	$SYS_sigaltstack, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JNZ	die
+	// seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, prog)
+	MOVL	$1, DI
+	MOVL	$4, SI
+	MOVQ	$(DATA_BASE+DATA_PROG), DX
+	MOVL	$SYS_seccomp, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JNZ	die
+	MOVL	$0, S_GO(BX)
+	MOVL	$1, S_MASKED(BX)
+	MOVL	$0, S_KIND(BX)
+	MOVL	$1, AX
+	XCHGL	AX, S_POST(BX)
+	JMP	posted
+
+	PCALIGN	$256
+	// 0x500 codeHandler: RSP is the frame, RDI the signal, RDX the ucontext, and RSP
+	// does not change in here. From fresh on all is found from RSP, so an interrupt that
+	// hits this region begins it again. (Interrupt: any signal sent by a process.)
+	MOVL	$0x1500, R11
+	MOVQ	SP, BX
+	ANDQ	$-65536, BX
+	CMPL	DI, $31 // SIGSYS, the only signal that blocks none
+	JEQ	check
+	MOVL	$1, S_MASKED(BX)
+check:
+	MOVQ	UC_RIP(DX), AX
+	MOVQ	$CODE_BASE, CX
+	SUBQ	CX, AX
+	CMPQ	AX, $(CODE_END-CODE_BASE)
+	JCS	nested
+fresh:
+	MOVQ	SP, S_FRAME(BX)
+	MOVL	F_SIGNO(SP), AX
+	MOVL	AX, S_KIND(BX)
+	MOVQ	F_FPSTATE(SP), AX
+	MOVQ	AX, S_FP(BX)
+	MOVQ	$DATA_BASE, CX
+	CMPL	DATA_FSGS(CX), $0
+	JEQ	post
+	RDFSBASEQ	AX
+	MOVQ	AX, S_FS(BX)
+	RDGSBASEQ	AX
+	MOVQ	AX, S_GS(BX)
+post:
+	MOVL	$0, S_GO(BX)
+	MOVL	$1, AX
+	XCHGL	AX, S_POST(BX)
+	JMP	posted
+
+	PCALIGN	$256
+	// 0x600 codeWait: posted; wait until the Sentry says go. RSP is on the signal stack,
+	// below all that is still needed. An interrupt sets pending and begins again.
+	MOVL	$0x1600, R11
+posted:
+	CMPL	S_HOST_SLEEPS(BX), $0
+	JEQ	wait
+	// futex(&post, FUTEX_WAKE, all)
+	LEAQ	S_POST(BX), DI
+	MOVL	$1, SI
+	MOVL	$0x7fffffff, DX
+	MOVL	$SYS_futex, AX
+	SYSCALL
+wait:
+	MOVL	S_SPIN(BX), CX
+spin:
+	CMPL	S_GO(BX), $0
+	JNE	go
+	PAUSE
+	SUBL	$1, CX
+	JGT	spin
+	MOVL	$1, AX
+	XCHGL	AX, S_STUB_SLEEPS(BX)
+	CMPL	S_GO(BX), $0
+	JNE	awake
+	// futex(&go, FUTEX_WAIT, 0, nil)
+	LEAQ	S_GO(BX), DI
+	XORL	SI, SI
+	XORL	DX, DX
+	XORL	R10, R10
+	MOVL	$SYS_futex, AX
+	SYSCALL
+awake:
+	MOVL	$0, S_STUB_SLEEPS(BX)
+	JMP	wait
+go:
+	MOVL	S_FLAGS(BX), R12
+	TESTL	$4, R12
+	JZ	stay
+	XORL	DI, DI
+	MOVL	$SYS_exit, AX
+	SYSCALL
+stay:
+	CMPL	S_MASKED(BX), $0
+	JEQ	bases
+	MOVL	$0, S_MASKED(BX)
+	// rt_sigprocmask(SIG_SETMASK, &mask, nil, 8)
+	MOVL	$2, DI
+	MOVQ	$(DATA_BASE+DATA_MASK), SI
+	XORL	DX, DX
+	MOVL	$8, R10
+	MOVL	$SYS_rt_sigprocmask, AX
+	SYSCALL
+bases:
+	TESTL	$3, R12
+	JZ	vectors
+	MOVQ	S_NEW_FS(BX), R13
+	MOVQ	S_NEW_GS(BX), R14
+	MOVQ	$DATA_BASE, CX
+	CMPL	DATA_FSGS(CX), $0
+	JEQ	slow
+	WRFSBASEQ	R13
+	WRGSBASEQ	R14
+	JMP	vectors
+slow:
+	// arch_prctl(ARCH_SET_FS, fs), arch_prctl(ARCH_SET_GS, gs)
+	MOVL	$0x1002, DI
+	MOVQ	R13, SI
+	MOVL	$SYS_arch_prctl, AX
+	SYSCALL
+	MOVL	$0x1001, DI
+	MOVQ	R14, SI
+	MOVL	$SYS_arch_prctl, AX
+	SYSCALL
+vectors:
+	MOVQ	S_FP(BX), DI
+	MOVL	S_XMASK(BX), AX
+	MOVL	(S_XMASK+4)(BX), DX
+	XRSTOR64	(DI)
+	CMPL	S_PENDING(BX), $0
+	JNE	again
+	JMP	resume
+
+	PCALIGN	$512
+	// 0x800 codeAgain: tell the Sentry that the thread has not run. An interrupt here
+	// begins it again.
+	MOVL	$0x1800, R11
+again:
+	MOVL	$0, S_PENDING(BX)
+	MOVL	$0x100, S_KIND(BX)
+	MOVL	$0, S_GO(BX)
+	MOVL	$1, AX
+	XCHGL	AX, S_POST(BX)
+	JMP	posted
+
+	PCALIGN	$128
+	// 0x880 codeResume: load the registers that the Sentry wrote. An interrupt from here
+	// on means that the thread has not run; the vectors are those of its frame.
+	MOVL	$0x1880, R11
+resume:
+	LEAQ	S_IRET(BX), SP
+	// IRETQ faults while NT is set.
+	MOVL	$0x202, AX
+	MOVQ	AX, -8(SP)
+	LEAQ	-8(SP), SP
+	BYTE	$0x9D // POPFQ
+	MOVQ	(S_REGS+0x00)(BX), R15
+	MOVQ	(S_REGS+0x08)(BX), R14
+	MOVQ	(S_REGS+0x10)(BX), R13
+	MOVQ	(S_REGS+0x18)(BX), R12
+	MOVQ	(S_REGS+0x20)(BX), BP
+	MOVQ	(S_REGS+0x30)(BX), R11
+	MOVQ	(S_REGS+0x38)(BX), R10
+	MOVQ	(S_REGS+0x40)(BX), R9
+	MOVQ	(S_REGS+0x48)(BX), R8
+	MOVQ	(S_REGS+0x50)(BX), AX
+	MOVQ	(S_REGS+0x58)(BX), CX
+	MOVQ	(S_REGS+0x60)(BX), DX
+	MOVQ	(S_REGS+0x68)(BX), SI
+	MOVQ	(S_REGS+0x70)(BX), DI
+	MOVQ	(S_REGS+0x28)(BX), BX
+	IRETQ
+
+	PCALIGN	$128
+	// 0x980 codeNested: a signal has hit this page; AX is where. Those of processes are
+	// blocked; a fault means that the application has jumped here.
+	MOVL	$0x1980, R11
+nested:
+	CMPL	F_CODE(SP), $0
+	JGT	fresh
+	// Also for the handler that this one hit before it could say so.
+	MOVL	$1, S_MASKED(BX)
+	CMPQ	AX, $0x500
+	JCS	fresh
+	CMPQ	AX, $0x600
+	JCS	inHandler
+	CMPQ	AX, $0x800
+	JCS	inWait
+	CMPQ	AX, $0x880
+	JCS	inAgain
+	CMPQ	AX, $0x980
+	JCC	fresh
+	// In codeResume: this frame's vectors are the thread's.
+	MOVQ	SP, S_FRAME(BX)
+	MOVQ	F_FPSTATE(SP), AX
+	MOVQ	AX, S_FP(BX)
+	JMP	again
+inHandler:
+	MOVQ	UC_RSP(DX), SP
+	JMP	fresh
+inWait:
+	MOVL	$1, S_PENDING(BX)
+	MOVQ	UC_RSP(DX), SP
+	JMP	wait
+inAgain:
+	MOVQ	UC_RSP(DX), SP
+	JMP	again
+	PCALIGN	$64
+	RET

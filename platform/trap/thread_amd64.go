@@ -1,0 +1,136 @@
+package trap
+
+import (
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"lazaret/platform"
+	"lazaret/syscalls/abi"
+)
+
+// stubThread is a thread of a stub process. It runs one context, or waits idle for the
+// next one.
+type stubThread struct {
+	as   *addressSpace
+	tid  int32
+	slot slot
+	dead atomic.Bool // nothing of it is left; the slot may have another owner
+
+	// What only the context's goroutine uses.
+	basesKnown     bool
+	fsBase, gsBase uint64
+}
+
+// How many idle threads a process keeps. A thread's end and a new one cost as much as
+// fifty system calls.
+const maxIdle = 4
+
+// newThread returns a thread without a context.
+func (a *addressSpace) newThread() (*stubThread, error) {
+	a.mu.Lock()
+	if n := len(a.idle); n > 0 {
+		t := a.idle[n-1]
+		a.idle = a.idle[:n-1]
+		a.mu.Unlock()
+		return t, nil
+	}
+	a.mu.Unlock()
+
+	s, err := a.p.slots.alloc()
+	if err != nil {
+		return nil, err
+	}
+	t := &stubThread{as: a, slot: s}
+	s.put(slotAltstack, s.addr(slotStack))
+	s.put(slotAltstack+8, 0)
+	s.put(slotAltstack+16, slotLen-slotStack)
+	s.put(slotXMask, a.p.xmask)
+	s.put32(slotSpin, stubSpin)
+	err = a.call(mmapCall(abi.Addr(s.addr(0)), slotLen, unix.PROT_READ|unix.PROT_WRITE, a.p.slots.fd, int64(s.index)*slotLen))
+	if err == nil {
+		var tid int64
+		tid, err = a.ask(&request{kind: reqThread, stack: s.addr(slotLen - 64)})
+		t.tid = int32(tid)
+	}
+	if err != nil {
+		// The stub may have the slot mapped: it is released with the stub.
+		a.p.adopt(a, t)
+		return nil, err
+	}
+	if !a.p.adopt(a, t) {
+		return nil, errStubGone
+	}
+	return t, nil
+}
+
+// end gives the thread back.
+func (t *stubThread) end() {
+	a := t.as
+	a.mu.Lock()
+	keep := len(a.idle) < maxIdle
+	if keep {
+		a.idle = append(a.idle, t)
+	}
+	a.mu.Unlock()
+	if keep || t.dead.Load() {
+		return
+	}
+	// The slot stays mapped in the stub, so it is released with the stub.
+	// TODO: unmap it and use it again; a process that makes and ends very many threads,
+	// many at a time, keeps their slots.
+	t.slot.put32(slotFlags, flagExit)
+	t.resume()
+}
+
+// resume lets the thread run.
+func (t *stubThread) resume() {
+	s := t.slot
+	s.word(slotPost).Store(0)
+	s.word(slotGo).Store(1)
+	if s.word(slotStubSleeps).Load() != 0 {
+		futexWake(s.futex(slotGo))
+	}
+}
+
+// load gives the thread the registers to run with.
+func (t *stubThread) load(r *platform.Regs) {
+	s := t.slot
+	for i, v := range [15]uint64{
+		r.R15, r.R14, r.R13, r.R12, r.Rbp, r.Rbx, r.R11, r.R10, r.R9, r.R8, r.Rax, r.Rcx, r.Rdx, r.Rsi, r.Rdi,
+	} {
+		s.put(slotRegs+8*i, v)
+	}
+	for i, v := range [5]uint64{r.Rip, r.Cs, r.Eflags, r.Rsp, r.Ss} {
+		s.put(slotIret+8*i, v)
+	}
+	var flags uint32
+	if !t.basesKnown || t.fsBase != r.FsBase || t.gsBase != r.GsBase {
+		s.put(slotNewFS, r.FsBase)
+		s.put(slotNewGS, r.GsBase)
+		flags = flagBases
+		t.basesKnown, t.fsBase, t.gsBase = true, r.FsBase, r.GsBase
+	}
+	s.put32(slotFlags, flags)
+}
+
+// wait sleeps until the thread has stopped.
+func (t *stubThread) wait() error {
+	s := t.slot
+	post := s.futex(slotPost)
+	for {
+		if !spinUntil(post, 1, hostSpin) {
+			s.word(slotHostSleeps).Store(1)
+			if s.word(slotPost).Load() == 0 && !t.dead.Load() {
+				futexWait(post, 0)
+			}
+			s.word(slotHostSleeps).Store(0)
+		}
+		if t.dead.Load() {
+			return errStubGone
+		}
+		if s.word(slotPost).Load() != 0 {
+			return nil
+		}
+	}
+}
