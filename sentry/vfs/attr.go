@@ -147,8 +147,14 @@ func Utimens(ctx *Context, p Path, valid uint32, atime, mtime abi.Timespec, now 
 			return err
 		}
 	}
-	set := SetAttr{Valid: valid & (SetAtime | SetMtime), Atime: atime, Mtime: mtime}
+	set := SetAttr{Valid: valid & (SetAtime | SetMtime)}
 	t := ctx.Now()
+	if valid&SetAtime != 0 { // what is not set holds UTIME_OMIT, which is no time
+		set.Atime = atime
+	}
+	if valid&SetMtime != 0 {
+		set.Mtime = mtime
+	}
 	if now[0] {
 		set.Atime = t
 	}

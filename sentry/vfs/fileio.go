@@ -302,6 +302,9 @@ func (f *File) seekTo(ctx *Context, off int64, whence int) (int64, error) {
 	if off < 0 || uint64(off) >= a.Size {
 		return 0, abi.ENXIO
 	}
+	if h, ok := f.Ops.(HoleSeeker); ok {
+		return h.SeekHole(off, whence)
+	}
 	if whence == abi.SEEK_HOLE {
 		return int64(a.Size), nil
 	}

@@ -53,6 +53,12 @@ type Seeker interface {
 	Seek(ctx *Context, f *File, off int64, whence int) (int64, error)
 }
 
+// HoleSeeker is a file with the ordinary seek that knows its holes: SeekHole is
+// lseek(2) with SEEK_DATA or SEEK_HOLE.
+type HoleSeeker interface {
+	SeekHole(off int64, whence int) (int64, error)
+}
+
 // Ioctler is a file with ioctls of its own.
 type Ioctler interface {
 	// Ioctl returns abi.ENOTTY for requests that it does not know.

@@ -21,20 +21,20 @@ const (
 	maxOwn = 64
 )
 
-// expect notes that we change name in d, which will be reported as mask.
+// expect notes that we change name in d, which will be reported as mask: perhaps also if
+// we were not told that changes in d are, since the Gofer watches the directories of files
+// that it opens.
 func (d *directory) expect(mask uint32, name string) {
 	if !d.fs.shared || name == "" {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.reported {
-		return
+	now, old := time.Now(), 0
+	for old < len(d.own) && (now.After(d.own[old].until) || len(d.own)-old >= maxOwn) {
+		old++
 	}
-	if len(d.own) >= maxOwn {
-		d.own = append(d.own[:0], d.own[1:]...)
-	}
-	d.own = append(d.own, ownEvent{mask, name, time.Now().Add(ownWait)})
+	d.own = append(append(d.own[:0], d.own[old:]...), ownEvent{mask, name, now.Add(ownWait)})
 }
 
 // isOwn reports whether an event was expected, and ends waiting for it. Changes of

@@ -271,6 +271,12 @@ func (o *openFile) Allocate(_ *vfs.Context, _ *vfs.File, mode uint32, off, n int
 	return errno(unix.Fallocate(o.fd, mode, off, n))
 }
 
+// SeekHole implements vfs.HoleSeeker. The descriptor's own offset is not used otherwise.
+func (o *openFile) SeekHole(off int64, whence int) (int64, error) {
+	at, err := unix.Seek(o.fd, off, whence)
+	return at, errno(err)
+}
+
 // Mmap implements vfs.Mapper.
 func (o *openFile) Mmap(*vfs.Context, *vfs.File, uint32, uint32) (memfile.Mappable, error) {
 	return o.r, nil
