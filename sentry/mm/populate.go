@@ -203,35 +203,36 @@ func (m *MM) copyObject(v *vma, r abi.AddrRange, addr abi.Addr, off int64) (uint
 			}
 			return 0, err
 		}
-		err = m.readExtent(e, m.file.Bytes(off+int64(a-r.Start), e.Len))
+		n, err := m.readExtent(e, m.file.Bytes(off+int64(a-r.Start), e.Len))
 		m.putExtent(e)
+		a += abi.Addr(n)
+		if err == nil && n < e.Len {
+			err = abi.EFAULT // the file ends here
+		}
 		if err != nil {
 			if a > addr {
 				return uint64(a - r.Start), nil
 			}
 			return 0, err
 		}
-		a += abi.Addr(e.Len)
 	}
 	return r.Len(), nil
 }
 
-// readExtent fills dst from the start of e; what lies past the end of a host file in its
-// last page is zero.
-func (m *MM) readExtent(e memfile.Extent, dst []byte) error {
+// readExtent fills dst from the start of e as far as there are pages, and returns how many
+// bytes those have; what lies past the end of a host file in its last page is zero.
+func (m *MM) readExtent(e memfile.Extent, dst []byte) (uint64, error) {
 	if m.isMem(e) {
 		copy(dst, m.file.Bytes(e.Off, uint64(len(dst))))
-		return nil
+		return uint64(len(dst)), nil
 	}
 	n, err := preadFull(e.FD, dst, e.Off)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if n == 0 {
-		return abi.EFAULT
-	}
-	clear(dst[n:])
-	return nil
+	whole := min((n+abi.PageMask)&^abi.PageMask, len(dst))
+	clear(dst[n:whole])
+	return uint64(whole), nil
 }
 
 func preadFull(fd int, dst []byte, off int64) (int, error) {
