@@ -17,6 +17,14 @@ type ucred struct {
 	UID, GID uint32
 }
 
+// processNumber returns the process id of u as t sees it, also when the process has ended.
+func processNumber(t *kernel.Task, u *socket.Ucred) int32 {
+	if p, ok := u.Process.(*kernel.PID); ok {
+		return p.In(t.PIDNS())
+	}
+	return pidFromRoot(t, u.PID)
+}
+
 // controlIn reads the ancillary data of a message that is to be sent. The files in the
 // result carry references.
 func controlIn(t *kernel.Task, addr abi.Addr, n uint64) (socket.Control, error) {
@@ -102,7 +110,7 @@ func ucredIn(t *kernel.Task, data []byte) (*socket.Ucred, error) {
 		gid != c.RGID && gid != c.EGID && gid != c.SGID && !c.HasCap(abi.CAP_SETGID) {
 		return nil, abi.EPERM
 	}
-	return &socket.Ucred{PID: g.PIDIn(k.RootPIDNS), UID: uid, GID: gid}, nil
+	return &socket.Ucred{PID: g.PIDIn(k.RootPIDNS), Process: g.ID(), UID: uid, GID: gid}, nil
 }
 
 // controlOut gives the received ancillary data the form that the application sees, within
@@ -117,7 +125,7 @@ func controlOut(t *kernel.Task, c *socket.Control, limit int, cloexec bool) (out
 	}
 	if c.Creds != nil {
 		ns := t.UserNS()
-		u := ucred{pidFromRoot(t, c.Creds.PID), ns.UID(c.Creds.UID), ns.GID(c.Creds.GID)}
+		u := ucred{processNumber(t, c.Creds), ns.UID(c.Creds.UID), ns.GID(c.Creds.GID)}
 		out, whole = socket.AppendCmsg(out, limit, abi.SOL_SOCKET, abi.SCM_CREDENTIALS, abi.Bytes(&u))
 	}
 	if len(c.Files) > 0 {

@@ -278,8 +278,11 @@ func Getsockopt(t *kernel.Task, a *abi.Args) (uint64, error) {
 		return 0, err
 	}
 	if level == abi.SOL_SOCKET && name == abi.SO_PEERCRED && len(value) >= 4 {
-		pid := int32(binary.LittleEndian.Uint32(value))
-		binary.LittleEndian.PutUint32(value, uint32(pidFromRoot(t, pid)))
+		u := socket.Ucred{PID: int32(binary.LittleEndian.Uint32(value))}
+		if p, ok := s.(socket.PeerCredentials); ok {
+			u = p.PeerCreds()
+		}
+		binary.LittleEndian.PutUint32(value, uint32(processNumber(t, &u)))
 	}
 	value = value[:min(len(value), int(n))]
 	if err := t.MM().CopyOut(a.Addr(3), value); err != nil {

@@ -377,14 +377,14 @@ func (t *Task) publishLocked(c *Task, pid *PID, a *CloneArgs, thread bool) error
 		c.tg = tg
 		tg.tasks = append(tg.tasks, c)
 		tg.live.Add(1)
-		c.ctx.PID = t.ctx.PID
+		c.ctx.PID, c.ctx.Process = t.ctx.PID, t.ctx.Process
 		tg.sigMu.Unlock()
 		return nil
 	}
 	tg.sigMu.Unlock()
 	c.exitSignal = a.ExitSignal
 	c.vfork.borrowed = a.Flags&abi.CLONE_VFORK != 0
-	c.ctx.PID = pid.numbers[0]
+	c.ctx.PID, c.ctx.Process = pid.numbers[0], pid
 	t.publishGroupLocked(c, pid, a)
 	return nil
 }

@@ -71,6 +71,12 @@ func (p *PID) in(ns *PIDNamespace) int32 {
 	return 0
 }
 
+// In returns the number in ns, 0 if p is not visible there.
+func (p *PID) In(ns *PIDNamespace) int32 { return p.in(ns) }
+
+// RootNumber is vfs.ProcessID.
+func (p *PID) RootNumber() int32 { return p.numbers[0] }
+
 // ns returns the namespace that p was made in.
 func (p *PID) ns() *PIDNamespace { return p.spaces[len(p.spaces)-1] }
 

@@ -91,7 +91,7 @@ func (t *Task) joinTree(a *ProcessArgs) error {
 	}
 	t.pid.Store(p)
 	tg.pid, p.task, p.group = p, t, tg
-	t.ctx.PID = p.numbers[0]
+	t.ctx.PID, t.ctx.Process = p.numbers[0], p
 	if ns.init == nil {
 		ns.init, tg.unkillable = tg, true
 	}

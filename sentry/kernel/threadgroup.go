@@ -90,6 +90,9 @@ func (tg *ThreadGroup) PID() int32 { return tg.pid.own() }
 // PIDIn returns the process id in ns, 0 if it is not visible there.
 func (tg *ThreadGroup) PIDIn(ns *PIDNamespace) int32 { return tg.pid.in(ns) }
 
+// ID returns the process id.
+func (tg *ThreadGroup) ID() *PID { return tg.pid }
+
 // ParentIn returns the parent's process id in ns, 0 if it has none there.
 func (tg *ThreadGroup) ParentIn(ns *PIDNamespace) int32 {
 	tg.k.tasksMu.RLock()

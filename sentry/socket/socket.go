@@ -11,11 +11,19 @@ import (
 )
 
 // Ucred is struct ucred with the kernel's ids: the thread group id is that of the
-// initial pid namespace.
+// initial pid namespace. Process, if known, is the same id for whoever asks when the
+// process has ended.
 type Ucred struct {
-	PID int32
-	UID auth.KUID
-	GID auth.KGID
+	PID     int32
+	Process vfs.ProcessID
+	UID     auth.KUID
+	GID     auth.KGID
+}
+
+// PeerCredentials is what a Socket also is that knows who its peer was when they were
+// connected.
+type PeerCredentials interface {
+	PeerCreds() Ucred
 }
 
 // Control is ancillary data. Files carry a reference each, which belongs to who holds

@@ -30,8 +30,17 @@ type Context struct {
 	// owners and the like; 0 in kernel-internal work.
 	PID int32
 
+	// Process is the same as an id that stays known after the process has ended.
+	Process ProcessID
+
 	// Links counts symlinks followed in the current walk.
 	Links int
+}
+
+// ProcessID is a process id that others may keep: the kernel's, which knows its number
+// in every pid namespace.
+type ProcessID interface {
+	RootNumber() int32 // in the initial pid namespace
 }
 
 // Clock tells the time of day, for timestamps.

@@ -15,12 +15,18 @@ const maxAddr = 110
 // Namespace is the table of abstract names of a network namespace.
 type Namespace struct {
 	mu    sync.Mutex
-	names map[string]*Socket
+	names map[abstractName]*Socket
 	auto  uint32 // where the search for a free automatic name starts
 }
 
+// abstractName is a name's key: as on Linux, each type of socket has its own.
+type abstractName struct {
+	typ  int
+	name string
+}
+
 // NewNamespace returns an empty table.
-func NewNamespace() *Namespace { return &Namespace{names: make(map[string]*Socket)} }
+func NewNamespace() *Namespace { return &Namespace{names: make(map[abstractName]*Socket)} }
 
 // parseAddr checks a struct sockaddr_un and returns what follows the family: empty for an
 // unnamed address, beginning with 0 for an abstract name, else a path without the 0.
@@ -55,10 +61,11 @@ func sockaddr(name []byte) []byte {
 func (ns *Namespace) add(name string, s *Socket) error {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
-	if ns.names[name] != nil {
+	key := abstractName{s.typ, name}
+	if ns.names[key] != nil {
 		return abi.EADDRINUSE
 	}
-	ns.names[name] = s
+	ns.names[key] = s
 	return nil
 }
 
@@ -69,8 +76,8 @@ func (ns *Namespace) autobind(s *Socket) (string, error) {
 	for range 1 << 20 {
 		name := fmt.Sprintf("\x00%05x", ns.auto&0xfffff)
 		ns.auto++
-		if ns.names[name] == nil {
-			ns.names[name] = s
+		if key := (abstractName{s.typ, name}); ns.names[key] == nil {
+			ns.names[key] = s
 			return name, nil
 		}
 	}
@@ -80,15 +87,15 @@ func (ns *Namespace) autobind(s *Socket) (string, error) {
 func (ns *Namespace) remove(name string, s *Socket) {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
-	if ns.names[name] == s {
-		delete(ns.names, name)
+	if key := (abstractName{s.typ, name}); ns.names[key] == s {
+		delete(ns.names, key)
 	}
 }
 
-func (ns *Namespace) find(name string) *Socket {
+func (ns *Namespace) find(name string, typ int) *Socket {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
-	return ns.names[name]
+	return ns.names[abstractName{typ, name}]
 }
 
 // ForEach calls f with every abstract name (/proc/net/unix).
@@ -96,7 +103,7 @@ func (ns *Namespace) ForEach(f func(name string, s *Socket)) {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
 	for n, s := range ns.names {
-		f(n, s)
+		f(n.name, s)
 	}
 }
 
@@ -156,7 +163,7 @@ func (ns *Namespace) resolve(ctx *vfs.Context, name []byte, typ int) (*Socket, e
 	}
 	var s *Socket
 	if name[0] == 0 {
-		if s = ns.find(string(name)); s == nil {
+		if s = ns.find(string(name), typ); s == nil {
 			return nil, abi.ECONNREFUSED
 		}
 	} else {

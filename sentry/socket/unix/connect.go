@@ -272,7 +272,7 @@ func unread(ms []*message) bool {
 // owns reports whether the abstract name is entered for s: accepted sockets share the
 // listener's.
 func (s *Socket) owns(name []byte) bool {
-	return name[0] == 0 && s.ns.find(string(name)) == s
+	return name[0] == 0 && s.ns.find(string(name), s.typ) == s
 }
 
 // hangUp tells s that its peer is gone; reset: with data unread.

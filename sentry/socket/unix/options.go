@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"lazaret/sentry/socket"
 	"lazaret/sentry/uio"
 	"lazaret/sentry/vfs"
 	"lazaret/syscalls/abi"
@@ -100,6 +101,13 @@ func (s *Socket) GetOption(ctx *vfs.Context, level, name, n int) ([]byte, error)
 		return i32(b2i(o.flags&(1<<name) != 0)), nil
 	}
 	return s.peerOptionLocked(ctx, name, n)
+}
+
+// PeerCreds implements socket.PeerCredentials.
+func (s *Socket) PeerCreds() socket.Ucred {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.peerCreds
 }
 
 // peerOptionLocked are the options about who is on the other side. SO_PEERCRED gives ids
@@ -225,7 +233,7 @@ func (s *Socket) setTimesLocked(name, v int, value []byte) error {
 	return abi.ENOPROTOOPT
 }
 
-// Ioctl implements vfs.Ioctler: SIOCINQ (FIONREAD) and SIOCOUTQ (TIOCOUTQ).
+// Ioctl implements vfs.Ioctler: SIOCINQ (FIONREAD), SIOCOUTQ (TIOCOUTQ), SIOCATMARK.
 func (s *Socket) Ioctl(_ *vfs.Context, _ *vfs.File, cmd uint32, arg uint64, mem uio.Memory) (uint64, error) {
 	n := 0
 	switch cmd {
@@ -242,6 +250,8 @@ func (s *Socket) Ioctl(_ *vfs.Context, _ *vfs.File, cmd uint32, arg uint64, mem 
 		if listening {
 			return 0, abi.EINVAL
 		}
+	case abi.SIOCATMARK:
+		n = b2i(s.atMark())
 	default:
 		return 0, abi.ENOTTY
 	}

@@ -11,7 +11,7 @@ func (s *Socket) Recv(_ *vfs.Context, m *socket.Message) (int, error) {
 	flags := m.Flags
 	m.Flags = 0
 	if flags&abi.MSG_OOB != 0 {
-		return 0, abi.EOPNOTSUPP
+		return s.recvUrgent(m, flags)
 	}
 	if s.typ == abi.SOCK_STREAM {
 		return s.recvStream(m, flags)
@@ -104,15 +104,22 @@ func (s *Socket) recvStream(m *socket.Message, flags int) (int, error) {
 		return n, err
 	}
 	var used []*message
-	done := 0
+	done, empty := 0, false // empty: nothing was there but an urgent byte
 	var files []*vfs.File
 	var taken []*message // whose files were taken
 	if flags&abi.MSG_PEEK != 0 {
 		done, files = s.peekStreamLocked(m, want)
+		empty = done == 0
 	}
 	for flags&abi.MSG_PEEK == 0 && s.recv.len() > 0 && (done < want || want == 0) {
 		msg := s.recv.first()
-		if s.opts.passCred && m.Control.Creds != nil && *m.Control.Creds != msg.creds {
+		step := s.markLocked(msg, done, false)
+		if step == markSkip {
+			used = append(used, s.recv.pop())
+			empty = s.recv.len() == 0
+			continue
+		}
+		if step == markStop || s.opts.passCred && m.Control.Creds != nil && *m.Control.Creds != msg.creds {
 			break
 		}
 		s.credsLocked(m, msg)
@@ -130,6 +137,12 @@ func (s *Socket) recvStream(m *socket.Message, flags int) (int, error) {
 		if hadFiles {
 			break
 		}
+	}
+	if empty && done == 0 && want > 0 {
+		n, err := s.emptyLocked()
+		s.mu.Unlock()
+		discard(used)
+		return n, err
 	}
 	peer := s.peer
 	// The files leave the queue under the lock, so that each is handed out once.
@@ -153,6 +166,12 @@ func (s *Socket) peekStreamLocked(m *socket.Message, want int) (int, []*vfs.File
 	done := 0
 	for i := s.recv.head; i < len(s.recv.list) && done < want; i++ {
 		msg := s.recv.list[i]
+		switch s.markLocked(msg, done, true) {
+		case markSkip:
+			continue
+		case markStop:
+			return done, nil
+		}
 		if s.opts.passCred && m.Control.Creds != nil && *m.Control.Creds != msg.creds {
 			break
 		}

@@ -9,8 +9,7 @@ import (
 
 // Send implements socket.Socket.
 func (s *Socket) Send(ctx *vfs.Context, m *socket.Message) (int, error) {
-	if m.Flags&abi.MSG_OOB != 0 {
-		// Linux difference: urgent bytes of streams are not there.
+	if m.Flags&abi.MSG_OOB != 0 && (s.typ != abi.SOCK_STREAM || m.Bufs.Len() == 0) {
 		return 0, abi.EOPNOTSUPP
 	}
 	if s.typ == abi.SOCK_STREAM {
@@ -92,7 +91,15 @@ func (s *Socket) sendStream(ctx *vfs.Context, m *socket.Message) (int, error) {
 	total, done := m.Bufs.Len(), 0
 	rest := *m
 	for done < total {
-		n, err := s.sendChunk(ctx, peer, &rest, total-done)
+		n, err := 1, error(nil)
+		switch left := total - done; {
+		case m.Flags&abi.MSG_OOB == 0:
+			n, err = s.sendChunk(ctx, peer, &rest, left)
+		case left > 1:
+			n, err = s.sendChunk(ctx, peer, &rest, left-1)
+		default:
+			err = s.sendUrgent(ctx, peer, &rest)
+		}
 		if err != nil {
 			if done > 0 {
 				return done, nil
@@ -108,32 +115,48 @@ func (s *Socket) sendStream(ctx *vfs.Context, m *socket.Message) (int, error) {
 // sendChunk queues one message of at most left bytes at peer.
 func (s *Socket) sendChunk(ctx *vfs.Context, peer *Socket, m *socket.Message, left int) (int, error) {
 	size := min(left, int(s.sndbuf.Load()>>1)-64, streamPiece)
+	msg, err := s.streamMessage(ctx, peer, m, size)
+	if err != nil {
+		return 0, err
+	}
+	peer.mu.Lock()
+	err = peer.pushStreamLocked(msg)
+	peer.mu.Unlock()
+	if err != nil {
+		detach(msg)
+		msg.release()
+		return 0, err
+	}
+	peer.queue.Notify(wait.In | abi.POLLRDNORM)
+	return size, nil
+}
+
+// streamMessage makes a message of size bytes of m for peer.
+func (s *Socket) streamMessage(ctx *vfs.Context, peer *Socket, m *socket.Message, size int) (*message, error) {
 	s.mu.Lock()
 	err := s.takeErrLocked()
 	s.mu.Unlock()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	cost := streamCost(size)
 	if err := s.reserve(cost); err != nil {
-		return 0, err
+		return nil, err
 	}
 	msg := s.newMessage(ctx, m, size, cost)
 	if err := attach(ctx, msg, peer, m.Control.Files); err != nil {
 		msg.release()
-		return 0, err
+		return nil, err
 	}
-	peer.mu.Lock()
-	if peer.closed || peer.shutdown&shutRecv != 0 {
-		peer.mu.Unlock()
-		detach(msg)
-		msg.release()
-		return 0, abi.EPIPE
+	return msg, nil
+}
+
+func (s *Socket) pushStreamLocked(msg *message) error {
+	if s.closed || s.shutdown&shutRecv != 0 {
+		return abi.EPIPE
 	}
-	peer.recv.push(msg)
-	peer.mu.Unlock()
-	peer.queue.Notify(wait.In | abi.POLLRDNORM)
-	return size, nil
+	s.recv.push(msg)
+	return nil
 }
 
 // preparePacket checks what Linux checks before it looks for the receiver of a datagram of

@@ -45,6 +45,7 @@ type Socket struct {
 	name     []byte
 	path     vfs.Path // of the socket file, if bound to one
 	recv     queue
+	urgent   *message // the urgent byte in recv
 	backlog  int
 	pending  []*Socket // connections that wait for accept
 	// blocked are senders that found the receive queue or the backlog full, or want to
@@ -71,7 +72,7 @@ func newSocket(ctx *vfs.Context, ns *Namespace, typ int) *Socket {
 }
 
 func credsOf(ctx *vfs.Context) (socket.Ucred, []auth.KGID) {
-	u := socket.Ucred{PID: ctx.PID}
+	u := socket.Ucred{PID: ctx.PID, Process: ctx.Process}
 	if ctx.Creds == nil {
 		return u, nil
 	}
@@ -144,6 +145,9 @@ func (s *Socket) Poll() wait.Mask {
 	}
 	if s.recv.len() > 0 || len(s.pending) > 0 {
 		m |= wait.In | abi.POLLRDNORM
+	}
+	if s.urgent != nil {
+		m |= wait.Pri
 	}
 	if s.typ != abi.SOCK_DGRAM && s.state == stateClosed {
 		m |= wait.Hup

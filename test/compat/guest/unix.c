@@ -357,8 +357,62 @@ static void options(void) {
     name("peer keeps the first name", c, 1);
 }
 
+// mark says how a stream with an urgent byte reads: letters are calls, see below.
+static void mark(const char *steps, int inl) {
+    int p[2], at;
+    char b[16];
+    M(socketpair(AF_UNIX, SOCK_STREAM, 0, p));
+    if (inl) M(setsockopt(p[1], SOL_SOCKET, SO_OOBINLINE, &inl, sizeof inl));
+    printf("## %s%s\n", steps, inl ? " inline" : "");
+    for (; *steps; steps++) {
+        struct pollfd f = {p[1], POLLIN | POLLPRI, 0};
+        long r = 0;
+        memset(b, 0, sizeof b);
+        errno = 0;
+        switch (*steps) {
+        case 's': r = send(p[0], "abc", 3, MSG_DONTWAIT); break;
+        case 'o': r = send(p[0], "def", 3, MSG_OOB); break;
+        case 'x': r = send(p[0], "X", 1, MSG_OOB); break;
+        case '0': r = send(p[0], "", 0, MSG_OOB); break;
+        case 'r': r = recv(p[1], b, 16, MSG_DONTWAIT); break;
+        case '2': r = recv(p[1], b, 2, MSG_DONTWAIT); break;
+        case 'p': r = recv(p[1], b, 16, MSG_DONTWAIT | MSG_PEEK); break;
+        case 'u': r = recv(p[1], b, 16, MSG_OOB); break;
+        case 'U': r = recv(p[1], b, 16, MSG_OOB | MSG_PEEK); break;
+        case 'c': close(p[0]); break;
+        }
+        printf("%c: %ld %s \"%s\"", *steps, r, r < 0 ? ename(errno) : "", b);
+        poll(&f, 1, 0);
+        M(ioctl(p[1], SIOCATMARK, &at));
+        printf(" events %x mark %d\n", f.revents, at);
+    }
+    close(p[0]);
+    close(p[1]);
+}
+
+static void urgent(void) {
+    static const char *const steps[] = {"0", "ursr", "our", "orrr", "oru", "orurr", "xr", "xu", "xur", "xsr", "soru", "oor", "ooururr",
+        "osprpr", "xpr", "oUuUr", "so2222", "xusr", "oursr", "oruscrr", "xcr", "osur", "oosr", "xxr", "xuxur"};
+    for (unsigned i = 0; i < sizeof steps / sizeof *steps; i++) { mark(steps[i], 0); mark(steps[i], 1); }
+    int p[2];
+    M(socketpair(AF_UNIX, SOCK_DGRAM, 0, p));
+    R(send(p[0], "x", 1, MSG_OOB));
+    R(recv(p[1], p, 1, MSG_OOB));
+}
+
+static void types(void) {
+    H("each type has its own abstract names");
+    static const int type[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET};
+    for (int i = 0; i < 3; i++) R(bind_(M(socket(AF_UNIX, type[i], 0)), "@same"));
+    R(bind_(M(socket(AF_UNIX, SOCK_STREAM, 0)), "@same"));
+    R(bind_(M(socket(AF_UNIX, SOCK_DGRAM, 0)), "file_d"));
+    R(conn(M(socket(AF_UNIX, SOCK_STREAM, 0)), "file_d"));
+}
+
 int main(void) {
     stream();
+    urgent();
+    types();
     dgram(SOCK_DGRAM, "datagrams");
     dgram(SOCK_SEQPACKET, "seqpacket");
     passing(SOCK_STREAM, "stream");
