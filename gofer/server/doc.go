@@ -39,7 +39,7 @@
 // gettid, tgkill, epoll_*, eventfd2, clock_gettime, exit, exit_group, restart_syscall).
 //
 //	recvmsg, sendmsg     requests and replies (flags MSG_DONTWAIT, MSG_CMSG_CLOEXEC, MSG_NOSIGNAL)
-//	ppoll                wait for host changes or the event channel's end
+//	ppoll                wait for host changes, mounts, or the event channel's end
 //	shutdown             wake our own threads when the client is gone
 //	getsockopt           SO_TYPE of a connection, at its start
 //	socketpair           AF_UNIX SOCK_SEQPACKET: more channels for the client

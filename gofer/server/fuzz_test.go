@@ -54,7 +54,7 @@ func FuzzServer(f *testing.F) {
 			roots: make(map[string]*root), fids: make(map[uint32]*fid), extended: true,
 		}
 		s.lru.init()
-		s.watch.init()
+		s.watch.init(0)
 		if err := s.addRoot(Root{Name: "/", FD: fd}); err != nil {
 			t.Fatal(err)
 		}

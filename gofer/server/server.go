@@ -35,7 +35,12 @@ type Root struct {
 
 // Config says what to serve and how much a client may hold. Zero limits mean the defaults.
 type Config struct {
-	Roots     []Root
+	Roots []Root
+
+	// Mounts is open on this process's own mountinfo if the host can mount something in a
+	// root: the client is told to forget what it knows when that happens. 0: it cannot.
+	Mounts int
+
 	MaxFIDs   int // files a client may hold (default 262144)
 	MaxFDs    int // cached descriptors (default 8000)
 	MaxOpen   int // fids that keep a file open, as standard clients do (default 4000)
@@ -102,7 +107,7 @@ func Serve(fd int, cfg Config) error {
 		conns: []*proto.Conn{conn},
 	}
 	s.lru.init()
-	s.watch.init()
+	s.watch.init(cfg.Mounts)
 	unix.Umask(0)
 	for _, r := range cfg.Roots {
 		if err := s.addRoot(r); err != nil {

@@ -38,6 +38,7 @@ type watcher struct {
 	fd      int // inotify, -1 until first needed
 	byWD    map[int]*watch
 	conn    *proto.Conn // where events go, nil: nobody asked
+	mounts  int         // mountinfo, -1: mounts do not change
 	running sync.WaitGroup
 }
 
@@ -49,8 +50,11 @@ const watchMask = unix.IN_CREATE | unix.IN_DELETE | unix.IN_DELETE_SELF | unix.I
 // thousands a second, and equal ones merge in the kernel's queue.
 const gather = 2 * time.Millisecond
 
-func (w *watcher) init() {
-	w.fd = -1
+func (w *watcher) init(mounts int) {
+	w.fd, w.mounts = -1, mounts
+	if mounts <= 0 {
+		w.mounts = -1
+	}
 	w.byWD = make(map[int]*watch)
 }
 
@@ -123,7 +127,7 @@ func (w *watcher) start(conn *proto.Conn) error {
 	}
 	w.conn = conn
 	w.running.Add(1)
-	go w.run(conn, w.fd)
+	go w.run(conn, w.fd, w.mounts)
 	return nil
 }
 
@@ -151,15 +155,19 @@ func (w *watcher) close() {
 
 // run sends events until conn is shut down. A client that does not read them makes the
 // kernel's queue overflow, which it is told.
-func (w *watcher) run(conn *proto.Conn, fd int) {
+func (w *watcher) run(conn *proto.Conn, fd, mounts int) {
 	defer w.running.Done()
 	buf := make([]byte, 64<<10)
 	var enc proto.Encoder
 	for {
-		pfd := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(conn.FD())}}
+		// A change of the mounts is an exception (proc_pid_mounts(5)); poll leaves out -1.
+		pfd := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(conn.FD())}, {Fd: int32(mounts), Events: unix.POLLPRI}}
 		if _, err := unix.Poll(pfd, -1); err == unix.EINTR {
 			continue
 		} else if err != nil || pfd[1].Revents != 0 {
+			return
+		}
+		if pfd[2].Revents != 0 && !w.sendOverflow(&enc, conn) {
 			return
 		}
 		time.Sleep(gather)
@@ -177,6 +185,14 @@ func (w *watcher) run(conn *proto.Conn, fd int) {
 			return
 		}
 	}
+}
+
+// sendOverflow tells the client to trust nothing that it knows.
+func (w *watcher) sendOverflow(enc *proto.Encoder, conn *proto.Conn) bool {
+	enc.Begin(proto.Rxevents, proto.NoTag)
+	enc.U16(1)
+	enc.Event(&proto.Event{Mask: unix.IN_Q_OVERFLOW})
+	return conn.Send(enc.Bytes(), -1) == nil
 }
 
 // encode writes the kernel's events as one Rxevents and returns their number. They fit:

@@ -79,6 +79,8 @@ type GoferConfig struct {
 	Trees       []Tree
 	SetGroups   bool
 	InUserNS    bool
+
+	mounts int // this process's mountinfo, if mounts can come later; 0: none
 }
 
 // Tree says where an attached tree comes from.

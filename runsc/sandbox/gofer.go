@@ -3,6 +3,7 @@ package sandbox
 import (
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -81,6 +82,19 @@ func watchSentry(pidFD int) {
 	}()
 }
 
+// openMounts opens the list of this process's mounts if the host's can spread into a tree.
+func (cfg *GoferConfig) openMounts() error {
+	if !slices.ContainsFunc(cfg.Trees, func(t Tree) bool { return t.Slave }) {
+		return nil
+	}
+	fd, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("list mounts: %w", err)
+	}
+	cfg.mounts = fd
+	return nil
+}
+
 // confineGofer leaves this process the trees, the connection and what file ownership
 // needs.
 func confineGofer(cfg *GoferConfig, t *tether, service Service) error {
@@ -99,6 +113,9 @@ func confineGofer(cfg *GoferConfig, t *tether, service Service) error {
 		}
 	}
 	if err := hideHostname(); err != nil {
+		return err
+	}
+	if err := cfg.openMounts(); err != nil {
 		return err
 	}
 	trees := newTreeSet(cfg.Trees)

@@ -37,5 +37,5 @@ func (s *fileService) Open(cfg *GoferConfig) error {
 
 // Serve answers the Sentry.
 func (s *fileService) Serve(cfg *GoferConfig) error {
-	return server.Serve(cfg.ConnFD, server.Config{Roots: s.roots})
+	return server.Serve(cfg.ConnFD, server.Config{Roots: s.roots, Mounts: cfg.mounts})
 }
