@@ -6,9 +6,12 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
+	"lazaret/platform"
 	"lazaret/platform/ptrace"
+	"lazaret/platform/trap"
 	"lazaret/runsc/control"
 	"lazaret/runsc/sandbox"
 	"lazaret/runsc/timeline"
@@ -70,9 +73,9 @@ func start(cfg *sandbox.BootConfig) (*Sentry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the memory file: %w", err)
 	}
-	p, err := ptrace.New()
+	p, err := startPlatform(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("start the ptrace platform: %w", err)
+		return nil, err
 	}
 	timeline.Mark("platform up")
 	n, err := hostfile.NewNotifier()
@@ -98,6 +101,24 @@ func start(cfg *sandbox.BootConfig) (*Sentry, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// startPlatform starts the platform that was asked for, or ptrace where the host lacks
+// what it needs.
+func startPlatform(cfg *sandbox.BootConfig) (platform.Platform, error) {
+	if strings.EqualFold(cfg.Flags.Platform, "trap") {
+		p, err := trap.New()
+		if !errors.Is(err, platform.ErrUnsupported) {
+			return p, err
+		}
+		fmt.Fprintf(os.Stderr, "the trap platform does not work here, using ptrace: %v\n", err)
+		cfg.Flags.Platform = "ptrace"
+	}
+	p, err := ptrace.New()
+	if err != nil {
+		return nil, fmt.Errorf("start the ptrace platform: %w", err)
+	}
+	return p, nil
 }
 
 func newSentry(cfg *sandbox.BootConfig, mf *memfile.File, n *hostfile.Notifier) *Sentry {

@@ -61,7 +61,7 @@ func (a *app) examine() []finding {
 		{"caller", true, false, fmt.Sprintf("uid %d%s", os.Geteuid(), map[bool]string{true: ", rootless"}[a.isRootless()]), ""},
 	}
 	list = append(list, namespaces()...)
-	list = append(list, userNamespace(), ptraceScope(), seccompMode(), kvmDevice())
+	list = append(list, userNamespace(), ptraceScope(), trapPlatform(), seccompMode(), kvmDevice())
 	list = append(list, cgroups(), openat2(), pidfd(), devPtmx(), a.stateDir())
 	return list
 }
@@ -100,6 +100,17 @@ func ptraceScope() finding {
 	f := finding{what: "platform ptrace", ok: true, must: true, text: "usable"}
 	if readTrim("/proc/sys/kernel/yama/ptrace_scope") == "3" {
 		f.ok, f.text, f.do = false, "kernel.yama.ptrace_scope is 3", "set it to 0, 1 or 2 at boot; 3 cannot be undone before a restart"
+	}
+	return f
+}
+
+// trapPlatform looks at what the trap platform needs; without it ptrace is used.
+func trapPlatform() finding {
+	f := finding{what: "platform trap", ok: true, text: "usable"}
+	if runtime.GOARCH != "amd64" {
+		f.ok, f.text, f.do = false, "not built for "+runtime.GOARCH, "nothing: the ptrace platform is used instead"
+	} else if !slices.Contains(strings.Fields(readTrim("/proc/sys/kernel/seccomp/actions_avail")), "trap") {
+		f.ok, f.text, f.do = false, "seccomp has no action \"trap\"", "nothing: the ptrace platform is used instead"
 	}
 	return f
 }

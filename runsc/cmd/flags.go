@@ -68,7 +68,7 @@ func checkFlags(f *sandbox.Flags) error {
 		flag, value string
 		known       []string
 	}{
-		{"platform", f.Platform, []string{"ptrace"}},
+		{"platform", f.Platform, []string{"trap", "ptrace"}},
 		{"overlay", f.Overlay, []string{"root", "all", "none"}},
 		{"network", f.Network, []string{"sandbox", "none", "host"}},
 	} {

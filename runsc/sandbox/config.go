@@ -15,7 +15,7 @@ const (
 
 // Flags are runsc's own global flags as they concern a sandbox.
 type Flags struct {
-	Platform  string // "ptrace"
+	Platform  string // "trap" or "ptrace"
 	Overlay   string // "root" (default), "all" or "none"
 	Network   string // "none", "sandbox", "host"
 	Strace    bool

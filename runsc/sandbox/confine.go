@@ -95,8 +95,10 @@ func FilterFor(platform string) (string, error) {
 	switch strings.ToLower(platform) {
 	case "", "ptrace":
 		return seccomp.SentryPtrace, nil
+	case "trap":
+		return seccomp.SentryTrap, nil
 	}
-	return "", fmt.Errorf("platform %q: not known (ptrace is)", platform)
+	return "", fmt.Errorf("platform %q: not known (trap and ptrace are)", platform)
 }
 
 func installFilter(name string) error {

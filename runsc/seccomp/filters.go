@@ -7,6 +7,7 @@ import "strings"
 // compiled are the filters of this architecture as arrays of struct sock_filter.
 var compiled = map[string][]byte{
 	SentryPtrace: sentryPtraceBPF,
+	SentryTrap:   sentryTrapBPF,
 	GoferFiles:   goferBPF,
 	GoferUDS:     goferUDSBPF,
 }

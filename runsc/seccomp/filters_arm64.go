@@ -5,6 +5,9 @@ import _ "embed" // the compiled filters
 //go:embed sentry-ptrace_arm64.bpf
 var sentryPtraceBPF []byte
 
+//go:embed sentry-trap_arm64.bpf
+var sentryTrapBPF []byte
+
 //go:embed gofer_arm64.bpf
 var goferBPF []byte
 

@@ -45,6 +45,7 @@ type Filter struct {
 // Filters are all compiled filters.
 var Filters = []Filter{
 	{Name: SentryPtrace, Policies: []*Policy{&sentryBase, &platformPtrace}},
+	{Name: SentryTrap, Policies: []*Policy{&sentryBase, &platformTrap}},
 	{Name: GoferFiles, Policies: []*Policy{&goferBase}},
 	{Name: GoferUDS, Policies: []*Policy{&goferBase, &goferSockets}},
 }
@@ -52,6 +53,7 @@ var Filters = []Filter{
 // Names of filters.
 const (
 	SentryPtrace = "sentry-ptrace"
+	SentryTrap   = "sentry-trap"
 	GoferFiles   = "gofer"
 	GoferUDS     = "gofer-uds"
 )
