@@ -114,6 +114,10 @@ func (t *Task) pushFrame(sig int, a *abi.Sigaction, info *abi.Siginfo, mask abi.
 	if err := m.CopyOut(sp, f[:]); err != nil {
 		return err
 	}
+	// Handlers begin with the floating point state of a new program.
+	if err := t.pctx.SetFPState(nil); err != nil {
+		return err
+	}
 	if t.altStack.Flags&abi.SS_AUTODISARM != 0 {
 		t.altStack = abi.SigStack{Flags: abi.SS_DISABLE}
 	}

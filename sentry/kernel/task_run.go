@@ -139,7 +139,8 @@ func (t *Task) handleException(ev *platform.Event) {
 }
 
 func (t *Task) faultSignal(ev *platform.Event, sig, code int32) {
-	t.stop.trapNo, t.stop.errCode, t.stop.faultAddr = ev.TrapNo, ev.ErrCode, ev.Addr
+	t.stop.trapNo, t.stop.errCode = t.completeFault(ev, sig, code)
+	t.stop.faultAddr = ev.Addr
 	info := abi.Siginfo{Signo: sig, Code: code}
 	info.SetAddr(ev.Addr)
 	t.forceSignal(&info)

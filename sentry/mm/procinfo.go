@@ -63,6 +63,22 @@ func (m *MM) SetMark(k Mark, on bool) {
 // HasMark reports whether a mark is set.
 func (m *MM) HasMark(k Mark) bool { return m.marks.Load()&uint32(k) != 0 }
 
+// Accessible reports whether a mapping at addr allows any access.
+func (m *MM) Accessible(addr abi.Addr) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	v := m.findLocked(addr)
+	return v != nil && v.prot != 0
+}
+
+// Resident reports whether there is a page at addr.
+func (m *MM) Resident(addr abi.Addr) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	l := m.pt.leaf(addr)
+	return l != nil && l.ptes[leafIndex(addr)] != 0
+}
+
 // Stats are sizes for /proc/PID/status, statm and stat, in bytes.
 type Stats struct {
 	VmSize, VmPeak, VmLck, VmData, VmStk, VmExe, VmLib uint64
