@@ -282,6 +282,8 @@ func Ioctl(t *kernel.Task, a *abi.Args) (uint64, error) {
 			return 0, err
 		}
 		return done0(f.SetAsync(on != 0))
+	case abi.FICLONE:
+		return 0, cloneFile(t, f, int32(arg))
 	case abi.TIOCGPTPEER:
 		peer, err := tty.PeerOf(t.Ctx(), f, uint32(arg))
 		if err != nil {
@@ -290,6 +292,23 @@ func Ioctl(t *kernel.Task, a *abi.Args) (uint64, error) {
 		return install(t, peer, arg&abi.O_CLOEXEC != 0)
 	}
 	return f.Ioctl(t.Ctx(), cmd, arg, t.MM())
+}
+
+// cloneFile is FICLONE (ioctl_ficlone(2)): no file system here shares blocks between files,
+// but what is wrong with the arguments is said first.
+func cloneFile(t *kernel.Task, to *vfs.File, fd int32) error {
+	from, err := getIOFile(t, fd)
+	if err != nil {
+		return err
+	}
+	defer from.DecRef()
+	if from.Inode.Super() != to.Inode.Super() {
+		return abi.EXDEV
+	}
+	if err := (filePair{in: from, out: to}).rangeable(); err != nil {
+		return err
+	}
+	return abi.EOPNOTSUPP
 }
 
 // Flock is flock(2).

@@ -228,6 +228,9 @@ func Getcwd(t *kernel.Task, a *abi.Args) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if len(name) >= abi.PATH_MAX {
+		return 0, abi.ENAMETOOLONG
+	}
 	if uint64(len(name))+1 > a.Size(1) {
 		return 0, abi.ERANGE
 	}

@@ -29,6 +29,16 @@ type filePair struct{ in, out *vfs.File }
 // getPair returns the files behind two descriptors: EBADF unless in can be read and out
 // written.
 func getPair(t *kernel.Task, in, out int32) (filePair, error) {
+	p, err := getFiles(t, in, out)
+	if err == nil && (p.in.Mode&vfs.ModeRead == 0 || p.out.Mode&vfs.ModeWrite == 0) {
+		p.done()
+		return filePair{}, abi.EBADF
+	}
+	return p, err
+}
+
+// getFiles is getPair without a look at how they are open.
+func getFiles(t *kernel.Task, in, out int32) (filePair, error) {
 	f, err := getIOFile(t, in)
 	if err != nil {
 		return filePair{}, err
@@ -38,12 +48,7 @@ func getPair(t *kernel.Task, in, out int32) (filePair, error) {
 		f.DecRef()
 		return filePair{}, err
 	}
-	p := filePair{f, g}
-	if f.Mode&vfs.ModeRead == 0 || g.Mode&vfs.ModeWrite == 0 {
-		p.done()
-		return filePair{}, abi.EBADF
-	}
-	return p, nil
+	return filePair{f, g}, nil
 }
 
 func (p filePair) done() {
@@ -60,6 +65,15 @@ type offset struct {
 }
 
 func getOffset(t *kernel.Task, f *vfs.File, addr abi.Addr) (offset, error) {
+	o, err := readOffset(t, f, addr)
+	if err == nil && o.pos < 0 {
+		err = abi.EINVAL
+	}
+	return o, err
+}
+
+// readOffset is getOffset for those who say something else of a negative one.
+func readOffset(t *kernel.Task, f *vfs.File, addr abi.Addr) (offset, error) {
 	o := offset{f: f, addr: addr}
 	if addr == 0 {
 		if f.Mode&vfs.ModeStream == 0 {
@@ -71,13 +85,8 @@ func getOffset(t *kernel.Task, f *vfs.File, addr abi.Addr) (offset, error) {
 		return o, abi.ESPIPE
 	}
 	var err error
-	if o.pos, err = copyIn[int64](t, addr); err != nil {
-		return o, err
-	}
-	if o.pos < 0 {
-		return o, abi.EINVAL
-	}
-	return o, nil
+	o.pos, err = copyIn[int64](t, addr)
+	return o, err
 }
 
 // at is the position to move from or to, nil for a stream, which has none.
@@ -123,6 +132,9 @@ func Sendfile(t *kernel.Task, a *abi.Args) (uint64, error) {
 		return 0, err
 	}
 	if typ := p.in.Path.Dentry.Type(); typ != abi.S_IFREG && typ != abi.S_IFBLK || p.out.Flags()&abi.O_APPEND != 0 {
+		return 0, abi.EINVAL
+	}
+	if int64(a.Size(3)) < 0 {
 		return 0, abi.EINVAL
 	}
 	left, done := min(a.Size(3), maxRW), uint64(0)
@@ -334,12 +346,26 @@ func Vmsplice(t *kernel.Task, a *abi.Args) (uint64, error) {
 	return x.run(iovs)
 }
 
+// rangeable checks two files as copy_file_range(2) and the clone requests do.
+func (p filePair) rangeable() error {
+	in, out := p.in.Path.Dentry.Type(), p.out.Path.Dentry.Type()
+	switch {
+	case in == abi.S_IFDIR || out == abi.S_IFDIR:
+		return abi.EISDIR
+	case in != abi.S_IFREG || out != abi.S_IFREG:
+		return abi.EINVAL
+	case p.in.Mode&vfs.ModeRead == 0 || p.out.Mode&vfs.ModeWrite == 0 || p.out.Flags()&abi.O_APPEND != 0:
+		return abi.EBADF
+	}
+	return nil
+}
+
 // CopyFileRange is copy_file_range(2).
 func CopyFileRange(t *kernel.Task, a *abi.Args) (uint64, error) {
 	if a.Uint(5) != 0 {
 		return 0, abi.EINVAL
 	}
-	p, err := getPair(t, a.Int(0), a.Int(2))
+	p, err := getFiles(t, a.Int(0), a.Int(2))
 	if err != nil {
 		return 0, err
 	}
@@ -378,25 +404,26 @@ func CopyFileRange(t *kernel.Task, a *abi.Args) (uint64, error) {
 // copyRanges checks what copy_file_range(2) is to copy. Files of different types of file
 // system are refused, as since Linux 5.19.
 func copyRanges(t *kernel.Task, p filePair, inAddr, outAddr abi.Addr, n uint64) (from, to offset, err error) {
-	in, out := p.in.Path.Dentry.Type(), p.out.Path.Dentry.Type()
+	if err := p.rangeable(); err != nil {
+		return from, to, err
+	}
 	switch {
-	case in == abi.S_IFDIR || out == abi.S_IFDIR:
-		return from, to, abi.EISDIR
-	case in != abi.S_IFREG || out != abi.S_IFREG:
-		return from, to, abi.EINVAL
-	case p.out.Flags()&abi.O_APPEND != 0:
-		return from, to, abi.EBADF
 	case p.in.Inode.Super().Type != p.out.Inode.Super().Type:
 		return from, to, abi.EXDEV
 	}
-	if from, err = getOffset(t, p.in, inAddr); err != nil {
+	if from, err = readOffset(t, p.in, inAddr); err != nil {
 		return from, to, err
 	}
-	if to, err = getOffset(t, p.out, outAddr); err != nil {
+	if to, err = readOffset(t, p.out, outAddr); err != nil {
 		return from, to, err
 	}
-	if from.pos+int64(n) < 0 || to.pos+int64(n) < 0 {
+	switch {
+	case uint64(from.pos)+n < n || uint64(to.pos)+n < n:
 		return from, to, abi.EOVERFLOW
+	case from.pos < 0 || to.pos < 0:
+		return from, to, abi.EINVAL
+	case to.pos+int64(n) < 0:
+		return from, to, abi.EFBIG
 	}
 	if p.in.Inode == p.out.Inode && from.pos < to.pos+int64(n) && to.pos < from.pos+int64(n) {
 		return from, to, abi.EINVAL

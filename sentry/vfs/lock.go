@@ -45,6 +45,9 @@ func (f *File) Flock(ctx *Context, op uint32) error {
 	if f.Mode&ModePath != 0 {
 		return abi.EBADF
 	}
+	if op&abi.LOCK_MAND != 0 {
+		return nil // mandatory locks are gone; Linux ignores the request since 5.16
+	}
 	l := locksOf(f)
 	var exclusive bool
 	switch op &^ abi.LOCK_NB {
