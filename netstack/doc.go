@@ -14,7 +14,7 @@
 // Neighbours: sentry/socket/inet and sentry/socket/netlink use it.
 //
 // Host calls: none of its own; goroutines and timers of the TCP/IP stack use what the Go
-// runtime uses anyway. Frames of donated packet sockets (package netstack/link) are read
+// runtime uses anyway. Frames of donated packet sockets are read
 // and written.
 //
 // Locks: Stack.mu and Endpoint's are leaves of ours; the stack's own locks come below

@@ -64,6 +64,14 @@ type link struct {
 	addrs []Address
 }
 
+// protoOf is the network protocol of an address.
+func protoOf(ip netip.Addr) tcpip.NetworkProtocolNumber {
+	if ip.Is6() {
+		return ipv6.ProtocolNumber
+	}
+	return ipv4.ProtocolNumber
+}
+
 func (s *Stack) addLinkLocked(l *link) error {
 	opts := stack.NICOptions{Name: l.Name, Disabled: l.Flags&abi.IFF_UP == 0}
 	if err := s.s.CreateNICWithOptions(tcpip.NICID(l.Index), l.ep, opts); err != nil {
@@ -75,11 +83,7 @@ func (s *Stack) addLinkLocked(l *link) error {
 }
 
 func (s *Stack) addAddressLocked(l *link, a Address) error {
-	proto := tcpip.NetworkProtocolNumber(ipv4.ProtocolNumber)
-	if a.Prefix.Addr().Is6() {
-		proto = ipv6.ProtocolNumber
-	}
-	pa := tcpip.ProtocolAddress{Protocol: proto, AddressWithPrefix: tcpip.AddressWithPrefix{
+	pa := tcpip.ProtocolAddress{Protocol: protoOf(a.Prefix.Addr()), AddressWithPrefix: tcpip.AddressWithPrefix{
 		Address: toAddress(a.Prefix.Addr()), PrefixLen: a.Prefix.Bits()}}
 	if err := s.s.AddProtocolAddress(tcpip.NICID(l.Index), pa, stack.AddressProperties{}); err != nil {
 		return errno(err)
@@ -330,11 +334,7 @@ func (s *Stack) CountersOf(index int32) Counters {
 
 // RouteTo returns how a packet to dst would go: ENETUNREACH, EHOSTUNREACH.
 func (s *Stack) RouteTo(dst, src netip.Addr, oif int32) (Route, error) {
-	proto := tcpip.NetworkProtocolNumber(ipv4.ProtocolNumber)
-	if dst.Is6() {
-		proto = ipv6.ProtocolNumber
-	}
-	r, err := s.get().FindRoute(tcpip.NICID(oif), toAddress(src), toAddress(dst), proto, false)
+	r, err := s.get().FindRoute(tcpip.NICID(oif), toAddress(src), toAddress(dst), protoOf(dst), false)
 	if err != nil {
 		return Route{}, errno(err)
 	}
@@ -345,11 +345,7 @@ func (s *Stack) RouteTo(dst, src netip.Addr, oif int32) (Route, error) {
 
 // IsLocal reports whether ip is an address of this namespace.
 func (s *Stack) IsLocal(ip netip.Addr) bool {
-	proto := tcpip.NetworkProtocolNumber(ipv4.ProtocolNumber)
-	if ip.Is6() {
-		proto = ipv6.ProtocolNumber
-	}
-	return s.get().CheckLocalAddress(0, proto, toAddress(ip)) != 0
+	return s.get().CheckLocalAddress(0, protoOf(ip), toAddress(ip)) != 0
 }
 
 // Neighbour is a line of the table of link addresses.
@@ -393,9 +389,5 @@ func (s *Stack) Neighbours() []Neighbour {
 
 // AddNeighbour enters a permanent neighbour.
 func (s *Stack) AddNeighbour(n Neighbour) error {
-	proto := tcpip.NetworkProtocolNumber(ipv4.ProtocolNumber)
-	if n.IP.Is6() {
-		proto = ipv6.ProtocolNumber
-	}
-	return errno(s.get().AddStaticNeighbor(tcpip.NICID(n.Link), proto, toAddress(n.IP), tcpip.LinkAddress(n.MAC[:])))
+	return errno(s.get().AddStaticNeighbor(tcpip.NICID(n.Link), protoOf(n.IP), toAddress(n.IP), tcpip.LinkAddress(n.MAC[:])))
 }

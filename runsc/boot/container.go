@@ -28,6 +28,7 @@ type container struct {
 	userNS *auth.UserNamespace
 	root   vfs.Path
 	fds    containerFDs
+	net    *hostNetwork
 
 	terminals terminals
 
@@ -47,9 +48,9 @@ type process struct {
 }
 
 // newContainer builds everything up to a program that is ready to start.
-func (s *Sentry) newContainer(args *control.CreateArgs, spec *specs.Spec, fds containerFDs) (*container, error) {
+func (s *Sentry) newContainer(args *control.CreateArgs, spec *specs.Spec, fds containerFDs, net *hostNetwork) (*container, error) {
 	c := &container{
-		s: s, id: args.ID, bundle: args.Bundle, spec: spec, fds: fds, acct: &memfile.Account{}, status: control.StatusCreated, procs: map[int32]*process{},
+		s: s, id: args.ID, bundle: args.Bundle, spec: spec, fds: fds, net: net, acct: &memfile.Account{}, status: control.StatusCreated, procs: map[int32]*process{},
 	}
 	err := c.build()
 	c.fds.close() // what nothing was made of

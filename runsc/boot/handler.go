@@ -33,7 +33,11 @@ func (s *Sentry) Create(args *control.CreateArgs) error {
 	if err != nil {
 		return err
 	}
-	c, err := s.newContainer(args, spec, fds)
+	net, err := takeNetwork(args)
+	if err != nil {
+		return err
+	}
+	c, err := s.newContainer(args, spec, fds, net)
 	if err != nil {
 		return err
 	}

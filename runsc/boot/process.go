@@ -87,6 +87,11 @@ func (c *container) makeNamespaces(mounts *vfs.MountNamespace) (*kernel.Namespac
 	if err != nil {
 		return nil, fmt.Errorf("make the network namespace: %w", err)
 	}
+	if c.net != nil {
+		if err := c.net.apply(net); err != nil {
+			return nil, err
+		}
+	}
 	host := c.spec.Hostname
 	if host == "" {
 		host = c.s.cfg.Host.Hostname

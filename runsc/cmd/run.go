@@ -17,7 +17,6 @@ import (
 
 	"lazaret/runsc/container"
 	"lazaret/runsc/control"
-	"lazaret/runsc/sandbox"
 	"lazaret/runsc/spec"
 	"lazaret/runsc/timeline"
 )
@@ -159,25 +158,11 @@ func (a *app) createOptions(id string, r *runFlags) (*container.CreateOptions, e
 	if err := applyAnnotations(&flags, s.Annotations, a.set); err != nil {
 		return nil, err
 	}
-	a.warnNetwork(s, &flags)
 	return &container.CreateOptions{
 		ID: id, Bundle: bundle, Spec: s, Flags: flags, PidFile: r.pidFile,
 		Stdio:    [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
 		Rootless: a.isRootless(), NoCgroup: r.noCgroup, Starter: a.starter, Warn: a.log.warn,
 	}, nil
-}
-
-// warnNetwork says that a network namespace with a path is not used. Containers of a pod
-// name the pod's own.
-func (a *app) warnNetwork(s *specs.Spec, flags *sandbox.Flags) {
-	if s.Linux == nil || flags.Network == "none" || spec.IsSubContainer(s) {
-		return
-	}
-	for i, ns := range s.Linux.Namespaces {
-		if ns.Type == specs.NetworkNamespace && ns.Path != "" {
-			a.log.warn(fmt.Sprintf("linux.namespaces[%d].path: %s is not used: the sandbox is not connected to it; --network none says so without this line", i, ns.Path))
-		}
-	}
 }
 
 // openConsole makes the terminal that a process wants. The messages are runc's.

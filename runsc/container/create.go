@@ -13,6 +13,7 @@ import (
 
 	"lazaret/runsc/cgroup"
 	"lazaret/runsc/control"
+	"lazaret/runsc/hostnet"
 	"lazaret/runsc/sandbox"
 	"lazaret/runsc/spec"
 )
@@ -64,6 +65,7 @@ type creator struct {
 	sb   Handle
 	args control.CreateArgs
 	ran  bool // hooks have run: poststop hooks must
+	net  *hostnet.Network
 }
 
 // Create makes a container up to the state created and returns it locked. On an error
@@ -79,6 +81,9 @@ func (s *Store) Create(opts *CreateOptions) (*Creation, error) {
 	err := cr.processes()
 	if err == nil {
 		err = cr.hooks()
+	}
+	if err == nil {
+		err = cr.network()
 	}
 	if err == nil {
 		err = cr.inSentry()
@@ -250,6 +255,9 @@ func (cr *creator) hooks() error {
 
 // inSentry creates the container in the Sentry.
 func (cr *creator) inSentry() error {
+	if cr.net != nil {
+		defer cr.net.Close() // the Sentry has its own copies then
+	}
 	if err := cr.c.Client().Create(&cr.args); err != nil {
 		if errors.Is(err, control.ErrDead) {
 			return cr.c.explain("create", err)

@@ -45,6 +45,10 @@ type CreateArgs struct {
 	NumStdio int  `json:"numStdio,omitempty"` // 0 or 3
 	Terminal bool `json:"terminal,omitempty"`
 
+	// Network is opaque to this package: a netstack.Config, for the first container of a
+	// sandbox. Then Files holds what hostnet.Network has.
+	Network json.RawMessage `json:"network,omitempty"`
+
 	Files []*os.File `json:"-"`
 }
 

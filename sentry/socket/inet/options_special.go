@@ -167,6 +167,9 @@ func (s *Socket) setSpecial(ctx *vfs.Context, level, name int, v []byte) error {
 		}
 	case abi.SOL_RAW:
 		if s.kind == netstack.Raw && s.v6 && name == abi.IPV6_CHECKSUM {
+			if s.id.Protocol == abi.IPPROTO_ICMPV6 {
+				return nil // the stack sums ICMPv6 up in any case
+			}
 			return s.SetOption(ctx, abi.SOL_IPV6, name, v) // raw(7) of IPv6 has it at both levels
 		}
 		if s.kind == netstack.Raw && s.id.Protocol == abi.IPPROTO_ICMP && name == 1 {

@@ -1,0 +1,60 @@
+package boot
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"lazaret/netstack"
+	"lazaret/runsc/control"
+	"lazaret/sentry/kernel"
+	"lazaret/sentry/socket/netns"
+)
+
+// hostNetwork is what runsc took over from the host for the sandbox.
+type hostNetwork struct {
+	config netstack.Config
+	fds    []int // packet sockets, then what keeps the host's stack off the interfaces
+}
+
+// takeNetwork duplicates the network's descriptors, which came with the first container;
+// nil if there are none.
+func takeNetwork(args *control.CreateArgs) (*hostNetwork, error) {
+	if len(args.Network) == 0 {
+		return nil, nil
+	}
+	n := &hostNetwork{}
+	if err := json.Unmarshal(args.Network, &n.config); err != nil {
+		return nil, fmt.Errorf("read the network's configuration: %w", err)
+	}
+	for _, f := range args.Files {
+		fd, err := dupFile(f)
+		if err != nil {
+			n.close()
+			return nil, err
+		}
+		// Reading blocks in the host: a poller between would cost a wake-up a frame.
+		_ = unix.SetNonblock(fd, false)
+		n.fds = append(n.fds, fd)
+	}
+	return n, nil
+}
+
+func (n *hostNetwork) close() {
+	for _, fd := range n.fds {
+		_ = unix.Close(fd)
+	}
+}
+
+// apply gives a network namespace the host's interfaces.
+func (n *hostNetwork) apply(ns *kernel.NetNamespace) error {
+	st, ok := ns.State.(*netns.Namespace)
+	if !ok {
+		return nil
+	}
+	if err := st.Stack.Apply(&n.config, n.fds); err != nil {
+		return fmt.Errorf("take over the network: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,57 @@
+package container
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"lazaret/runsc/hostnet"
+)
+
+// network takes over what the engine and its hooks put into the sandbox's network
+// namespace. It comes after the hooks: the namespace that docker's fills is the Sentry's
+// own, and its path is known to it by the pid.
+func (cr *creator) network() error {
+	if cr.c.IsSub() || cr.opts.Flags.Network != "sandbox" {
+		return nil
+	}
+	path, ok := cr.networkNamespace()
+	if !ok {
+		return nil
+	}
+	n, err := hostnet.Take(path, cr.warn)
+	switch {
+	case errors.Is(err, hostnet.ErrOwn):
+		cr.warn(fmt.Sprintf("the network namespace %s is the host's own, whose interfaces are not taken over: the sandbox has only lo; --network none says so without this line", path))
+		return nil
+	case err != nil:
+		return fmt.Errorf("--network sandbox: %w", err)
+	}
+	cr.net = n
+	if cr.args.Network, err = json.Marshal(&n.Config); err != nil {
+		return fmt.Errorf("encode the network: %w", err)
+	}
+	cr.args.Files = n.Files
+	return nil
+}
+
+// networkNamespace returns the namespace that holds the container's interfaces: false if
+// there can be none in it.
+func (cr *creator) networkNamespace() (string, bool) {
+	if cr.opts.Spec.Linux == nil {
+		return "", false
+	}
+	for _, ns := range cr.opts.Spec.Linux.Namespaces {
+		if ns.Type != specs.NetworkNamespace {
+			continue
+		}
+		if ns.Path != "" {
+			return ns.Path, true
+		}
+		// Its own, which is empty unless a hook has put something there.
+		return fmt.Sprintf("/proc/%d/ns/net", cr.c.Sentry.PID), cr.ran
+	}
+	return "", false
+}

@@ -1,0 +1,15 @@
+// Package hostnet takes over the interfaces of a network namespace for a sandbox
+// (--network sandbox): as an engine, a CNI plugin or a hook left them, with addresses,
+// routes, permanent neighbours and MTU.
+//
+// Nothing of the namespace is changed. Each interface gets a packet(7) socket, through
+// which the Sentry's stack sends and receives, and a BPF link (tcx, Linux 6.6) that drops
+// on ingress what the socket has seen: the host's own stack stays silent. Both are
+// descriptors that the Sentry holds, so that the interface is the host's again when the
+// Sentry ends, however it ends.
+//
+// Neighbours: container calls Take after the hooks; boot hands the result to netstack.
+//
+// Host calls: setns, packet and netlink sockets, bpf; in runsc, before anything hostile is
+// involved. Locks: none.
+package hostnet

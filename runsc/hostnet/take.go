@@ -1,0 +1,140 @@
+package hostnet
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+
+	"lazaret/netstack"
+)
+
+// Network is what Take found: for the Sentry, with the descriptors that belong to it. The
+// first ones are the packet sockets of the links that are not lo, in order; the rest are
+// held open.
+type Network struct {
+	Config netstack.Config
+	Files  []*os.File
+}
+
+// Close closes the descriptors.
+func (n *Network) Close() {
+	for _, f := range n.Files {
+		_ = f.Close()
+	}
+}
+
+// ErrOwn says that the namespace is the caller's own: its interfaces are the host's.
+var ErrOwn = errors.New("it is the namespace that runsc itself is in")
+
+// Take takes over the interfaces of the network namespace at path. warn hears of
+// interfaces that are left out.
+func Take(path string, warn func(string)) (*Network, error) {
+	type result struct {
+		n   *Network
+		err error
+	}
+	done := make(chan result)
+	go func() {
+		// The thread is not unlocked: it ends with the goroutine, and its namespace with it.
+		runtime.LockOSThread()
+		n, err := takeIn(path, warn)
+		done <- result{n, err}
+	}()
+	r := <-done
+	if r.err != nil {
+		return nil, fmt.Errorf("network namespace %s: %w", path, r.err)
+	}
+	return r.n, nil
+}
+
+func takeIn(path string, warn func(string)) (*Network, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	var there, here unix.Stat_t
+	if err := unix.Fstat(fd, &there); err != nil {
+		return nil, err
+	}
+	if err := unix.Stat("/proc/self/ns/net", &here); err != nil {
+		return nil, err
+	}
+	if there.Ino == here.Ino && there.Dev == here.Dev {
+		return nil, ErrOwn
+	}
+	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
+		return nil, fmt.Errorf("enter: %w", err)
+	}
+	n := &Network{}
+	if n.Config, err = readConfig(warn); err != nil {
+		return nil, err
+	}
+	if err := n.open(); err != nil {
+		n.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// open makes the descriptors: all packet sockets first, then what silences the host.
+func (n *Network) open() error {
+	var held []*os.File
+	defer func() { n.Files = append(n.Files, held...) }()
+	for i := range n.Config.Links {
+		l := &n.Config.Links[i]
+		if l.Flags&unix.IFF_LOOPBACK != 0 {
+			continue
+		}
+		fd, err := packetSocket(int(l.Index))
+		if err != nil {
+			return fmt.Errorf("take over interface %q: %w (it needs CAP_NET_RAW and CAP_NET_ADMIN)", l.Name, err)
+		}
+		n.Files = append(n.Files, os.NewFile(uintptr(fd), "packet "+l.Name))
+		if fd, err = dropIngress(int(l.Index)); err != nil {
+			return fmt.Errorf("take over interface %q: keep the host's stack off it: %w (tcx needs Linux 6.6 and CAP_BPF)", l.Name, err)
+		}
+		held = append(held, os.NewFile(uintptr(fd), "tcx "+l.Name))
+	}
+	return nil
+}
+
+// Buffers of a packet socket: what may wait while the Sentry is busy.
+const (
+	recvBuffer = 8 << 20
+	sendBuffer = 4 << 20
+)
+
+// packetSocket opens a socket that sees all frames of an interface but its own.
+func packetSocket(index int) (int, error) {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	for _, o := range []struct{ level, name, value int }{
+		{unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1},
+		{unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1},
+		{unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, recvBuffer},
+		{unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer},
+	} {
+		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
+			unix.Close(fd)
+			return -1, fmt.Errorf("set option %d of the packet socket: %w", o.name, err)
+		}
+	}
+	mreq := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_ALLMULTI}
+	err = unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &mreq)
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: index})
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+func htons(v uint16) uint16 { return v<<8 | v>>8 }
