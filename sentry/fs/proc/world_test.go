@@ -45,7 +45,7 @@ func (fakeContext) Release()                 {}
 
 // world is a kernel with a container whose root is a tmpfs with /proc.
 type world struct {
-	*testing.T
+	testing.TB
 	k    *kernel.Kernel
 	sys  *System
 	c    *kernel.Container
@@ -58,14 +58,14 @@ const (
 	nonRoot = 1000
 )
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	mf, err := memfile.New("test", 1<<28)
 	if err != nil {
 		t.Fatal(err)
 	}
 	k := kernel.New(kernel.Config{Platform: fakePlatform{}, MemFile: mf, CPUs: 2})
-	w := &world{T: t, k: k}
+	w := &world{TB: t, k: k}
 	w.sys = Register(k, HostInfo{MemTotal: 8 << 30, CPUs: 2, Release: "6.12.0-lz", Version: "#1 SMP"})
 	vfs.RegisterFileSystem(tmpfs.New(mf))
 	acct := &memfile.Account{}
