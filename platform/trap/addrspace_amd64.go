@@ -15,9 +15,10 @@ import (
 type addressSpace struct {
 	p    *trapPlatform
 	pid  int32
-	page slot // the mapper's: the request page, then the hint page
+	page slot // the mapper's: its first page is the request page
 
-	askMu sync.Mutex // held while the mapper works
+	askMu     sync.Mutex // held while the mapper works
+	mapperCPU int        // where it was last pinned, -1 when unknown
 
 	mu     sync.Mutex
 	mapped ranges.Set
@@ -26,15 +27,12 @@ type addressSpace struct {
 	// Guarded by the platform's mutex.
 	dead     bool
 	released bool
-	event    int // the eventfd of the request under way, -1 when there is none
+	waiting  *answer // to the request under way
 	threads  map[*stubThread]struct{}
 }
 
-// hintOff is where the mapper's hint page is in its slot.
-const hintOff = abi.PageSize
-
 func newAddressSpace(p *trapPlatform, page slot) *addressSpace {
-	return &addressSpace{p: p, page: page, event: -1, threads: make(map[*stubThread]struct{})}
+	return &addressSpace{p: p, page: page, mapperCPU: -1, threads: make(map[*stubThread]struct{})}
 }
 
 // Map implements platform.AddressSpace.
@@ -45,7 +43,7 @@ func (a *addressSpace) Map(r abi.AddrRange, fd int, off int64, prot platform.Acc
 	if prot&^(platform.Read|platform.Write|platform.Exec) != 0 || fd < 0 {
 		return abi.EINVAL
 	}
-	if err := a.call(mmapCall(r.Start, r.Len(), int(prot), fd, off)); err != nil {
+	if err := a.call(mmapCall(r.Start, r.Len(), int(prot), 0, fd, off)); err != nil {
 		return err
 	}
 	a.mu.Lock()
@@ -137,8 +135,14 @@ func (a *addressSpace) Release() {
 	if !a.dead {
 		// The process id cannot have another owner: nobody has waited for it.
 		tgkill(a.pid, a.pid, unix.SIGKILL)
+		p.mu.Unlock()
+		_, err := waitPID(a.pid)
+		p.mu.Lock()
+		if err == nil {
+			a.diedLocked()
+		}
 	}
-	for !a.dead {
+	for !a.dead { // The reaper was first.
 		p.died.Wait()
 	}
 	delete(p.spaces, a.pid)

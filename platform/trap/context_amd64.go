@@ -16,6 +16,7 @@ type context struct {
 	thread *stubThread
 	fp     []byte // state to load before running; nil when the stub has it
 	locked bool
+	driver int32 // the thread that the task is locked to
 
 	interrupted atomic.Bool
 	running     atomic.Bool
@@ -27,6 +28,7 @@ type context struct {
 	watchSwitches uint64
 	watchTicks    int
 
+	seat  seat
 	frame [frameLen]byte // the last signal frame, copied out once
 }
 
@@ -39,7 +41,9 @@ func (c *context) Switch(as platform.AddressSpace, regs *platform.Regs) (platfor
 	if !c.locked {
 		runtime.LockOSThread()
 		c.locked = true
+		c.driver = gettid()
 	}
+	c.p.place.enter(c)
 	if c.thread == nil || c.thread.as != a {
 		if err := c.bind(a); err != nil {
 			return platform.Event{}, err
@@ -71,10 +75,13 @@ func (c *context) run(regs *platform.Regs) (platform.Event, error) {
 		}
 		c.loadFP()
 		t.load(regs)
-		t.resume()
-		if err := t.wait(); err != nil {
+		spin := c.spin()
+		awake := t.resume()
+		quick, err := t.wait(spin)
+		if err != nil {
 			return platform.Event{}, err
 		}
+		c.seat.count(awake && quick)
 		if kind := t.slot.word(slotKind).Load(); kind == kindNotRun {
 			continue // an interrupt came before the first instruction
 		}
@@ -101,10 +108,11 @@ func (c *context) bind(a *addressSpace) error {
 		return fmt.Errorf("make a stub thread: %w", err)
 	}
 	c.thread = t
-	if err := t.wait(); err != nil {
+	if _, err := t.wait(0); err != nil {
 		return err
 	}
 	c.target.Store(uint64(a.pid)<<32 | uint64(t.tid))
+	c.p.place.moved(c)
 	return nil
 }
 
@@ -128,6 +136,7 @@ func (c *context) signal() {
 
 // Release implements platform.Context.
 func (c *context) Release() {
+	c.p.place.leave(c)
 	c.target.Store(0)
 	if c.thread != nil {
 		c.thread.end()

@@ -17,12 +17,12 @@
 // # Memory that is not the application's
 //
 // The application's range ends below (layout_amd64.go) the slots of its threads, a page
-// of code and a page of constants, the mapper's request page and its hint page.
+// of code, a page of constants and the mapper's request page.
 //
 //   - Code and constants are private memory that is never writable once there.
 //   - The request page is mapped for reading only; the Sentry writes it by a mapping of
 //     its own.
-//   - Slots and the hint page are the application's to write, at any time.
+//   - Slots are the application's to write, at any time.
 //
 // # What application code can reach
 //
@@ -47,7 +47,7 @@
 //  4. The mapper answers by adding constants to an eventfd, which the application cannot
 //     reach: it has no call that takes a descriptor. So Unmap and Protect have happened
 //     when they return, whatever the application does meanwhile, and a thread's or a
-//     process's number is the host's. The hint page says only when it is worth looking.
+//     process's number is the host's.
 //  5. All that the Sentry reads from slots is taken as the application's own registers,
 //     its own faults and its own vector state: copied once, then made acceptable
 //     (machine.Sanitize, Xstate.FromFrame), and used for nothing but to run that same
@@ -75,8 +75,10 @@
 //
 // # Hand-over
 //
-// The thread sets slotPost, the Sentry answers by slotGo; each spins for a bounded time
-// and then sleeps on the word.
+// The thread sets slotPost, the Sentry answers by slotGo. Contexts that hand over all the
+// time spin on these words, on two processors, while that pays; others sleep on them,
+// both on one processor (placement_amd64.go). The mapper is put next to whoever asks it,
+// who sleeps until it has answered.
 //
 // # Life and death
 //
@@ -97,8 +99,13 @@
 //	read       an eventfd                         answers of mappers
 //	write      an eventfd, 8 bytes                report a stub's death to who waits for it
 //	wait4      pid -1, __WALL|__WNOTHREAD         deaths of stubs
+//	           pid > 0, __WALL                    Release
 //	tgkill     SIGURG or SIGKILL                  Interrupt; Release
 //	fallocate  punch a hole                       zero slots
+//	madvise    MADV_POPULATE_WRITE                new slots
+//	gettid     none                               placement
+//	getcpu     node NULL, cache NULL              placement
+//	sched_setaffinity  size 128                   placement; may be refused
 //
 // Lock order: addressSpace.askMu, addressSpace.mu, trapPlatform.mu, slots.mu.
 package trap

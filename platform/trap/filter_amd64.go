@@ -66,7 +66,7 @@ func threadFilter(fsgs bool) []unix.SockFilter {
 func mapperFilter(fsgs bool) []unix.SockFilter {
 	f := startFilter()
 	threadRules(&f, fsgs)
-	f.Rule(unix.SYS_MMAP, bpf.ArgIs(3, unix.MAP_SHARED|unix.MAP_FIXED))
+	f.Rule(unix.SYS_MMAP, bpf.ArgMasked(3, ^uint64(unix.MAP_POPULATE), unix.MAP_SHARED|unix.MAP_FIXED))
 	f.Rule(unix.SYS_MUNMAP)
 	f.Rule(unix.SYS_MPROTECT)
 	// Answers: constants of the data page.

@@ -88,3 +88,21 @@ func writeEvent(fd int, v uint64) {
 	// It cannot fail: the sum of all that is ever written stays far below the limit.
 	_, _ = unix.Write(fd, b[:])
 }
+
+// currentCPU returns the processor that the calling thread runs on.
+func currentCPU() int {
+	var cpu uint32
+	// SAFETY: cpu outlives the call.
+	_, _, e := unix.RawSyscall(unix.SYS_GETCPU, uintptr(unsafe.Pointer(&cpu)), 0, 0)
+	if e != 0 {
+		return -1
+	}
+	return int(cpu)
+}
+
+func setAffinity(tid int32, set *unix.CPUSet) bool {
+	// SAFETY: set outlives the call.
+	_, _, e := unix.RawSyscall(unix.SYS_SCHED_SETAFFINITY, uintptr(tid), unsafe.Sizeof(*set),
+		uintptr(unsafe.Pointer(set)))
+	return e == 0
+}

@@ -7,8 +7,8 @@ import (
 )
 
 // Addresses in a stub. Above the application's range are the slots of its threads, the
-// two pages of code and data (private, never writable again), and the two pages of its
-// mapper: requests, which only the Sentry can write, and a hint, which everybody can.
+// two pages of code and data (private, never writable again), and the request page of its
+// mapper, which only the Sentry can write.
 const (
 	userStart = 0x10000
 	userEnd   = areaBase - 0x10000
@@ -16,7 +16,6 @@ const (
 	codeBase  = 0x7fffffff0000
 	dataBase  = codeBase + abi.PageSize
 	reqBase   = 0x7fffffff8000
-	hintBase  = reqBase + abi.PageSize
 )
 
 var userRange = abi.AddrRange{Start: userStart, End: userEnd}
@@ -24,7 +23,7 @@ var userRange = abi.AddrRange{Start: userStart, End: userEnd}
 // A slot is what the Sentry shares with one thread, or with one mapper. Slot i is at
 // i*slotLen in the memory file and, in the stub that has the thread, in its area.
 const (
-	slotLen  = 64 << 10
+	slotLen  = 16 << 10
 	maxSlots = 1 << 16
 )
 
@@ -55,29 +54,30 @@ const (
 	reqSeq    = 0  // futex: the number of the request
 	reqKind   = 4  // reqCalls ...
 	reqCount  = 8  // number of calls
-	reqEvent  = 16 // the eventfd that the answer goes to
+	reqEvent  = 16 // the eventfd that ends the request
 	reqFile   = 24 // reqFork: the slots' file, the child's slot in it, and
 	reqChild  = 32
 	reqParent = 40 // the Sentry's process id
 	reqStack  = 48 // reqThread: the new thread's stack pointer
+	reqResult = 56 // the eventfd that the result goes to
 	reqOps    = 64 // calls: number and six arguments each, 64 bytes apart
 	opLen     = 64
 	maxOps    = (abi.PageSize - reqOps) / opLen
 )
 
-// Kinds of request.
+// Kinds of request: what is done after the calls.
 const (
 	reqCalls = iota
 	reqThread
 	reqFork
 )
 
-// Bits of an answer. Below them is the result, or the error number.
+// Bits that a request's eventfds get. The result, or error number, is below them.
 const (
-	ansError = 1 << 39
-	ansDone  = 1 << 40
-	ansBorn  = 1 << 41 // from a fork's child
-	ansDead  = 1 << 42 // from the Sentry itself: a stub has died
+	ansError  = 1 << 39 // result: it is an error number
+	ansDone   = 1 << 40 // result: it is whole; end: there is no result
+	ansResult = 1 << 41 // end: there is a result. A fork's child writes it
+	ansDead   = 1 << 42 // end: from the Sentry itself, a stub has died
 )
 
 // Offsets in a thread's slot. The application can write all of it.
@@ -101,8 +101,8 @@ const (
 	slotRegs       = 0x80 // in the order of platform.Regs, R15 to RDI
 	slotIret       = 0x100
 	slotAltstack   = 0x130 // stack_t
-	slotFPArea     = 0x1000
-	slotStack      = 0x4000 // the signal stack, to the slot's end
+	slotFPArea     = 0x180
+	slotStack      = 0x1000 // the signal stack, to the slot's end
 )
 
 const (

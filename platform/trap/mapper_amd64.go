@@ -20,33 +20,35 @@ type hostCall struct {
 // request is what a mapper is asked to do.
 type request struct {
 	kind  uint32
-	calls []hostCall // reqCalls
-	stack uint64     // reqThread
-	child slot       // reqFork
+	calls []hostCall
+	stack uint64 // reqThread
+	child slot   // reqFork
 }
+
+// answer is the pair of eventfds that a request is answered by. The mapper adds the
+// result's bits to result, one write each, and then wakes the Sentry by a write to end.
+type answer struct{ end, result int }
 
 // ask hands one request to the mapper and returns its answer: the result of a thread's or
 // a process's clone, else 0. Errors are abi.Errno.
 //
-// The answer comes through an eventfd, which no application can write. One bit at a time
-// is added to it, so that all that the mapper needs are constants.
+// The answer comes through eventfds, which no application can write. One bit at a time is
+// added, so that all that the mapper needs are constants.
 func (a *addressSpace) ask(req *request) (int64, error) {
 	a.askMu.Lock()
 	defer a.askMu.Unlock()
-	event := <-a.p.events
-	defer func() { a.p.events <- event }()
-	if !a.begin(event, req.kind == reqFork) {
+	ans := <-a.p.answers
+	defer func() { a.p.answers <- ans }()
+	if !a.begin(ans, req.kind == reqFork) {
 		return 0, abi.ESRCH
 	}
-	a.post(req, event)
-	sum, err := a.await(req, event)
-	a.end(event)
-	if sum&ansDead != 0 {
-		// Whatever a stub wrote before it died must not confuse the next request.
-		writeEvent(event, 1)
-		_, _ = readEvent(event)
-	}
+	a.p.place.pinMapper(a)
+	a.post(req, ans)
+	sum, err := a.await(req, ans)
+	a.finish(ans)
 	if err != nil {
+		// Whatever a stub wrote before it died must not confuse the next request.
+		ans.drain()
 		return 0, err
 	}
 	if sum&ansError != 0 {
@@ -55,42 +57,50 @@ func (a *addressSpace) ask(req *request) (int64, error) {
 	return int64(sum & (ansError - 1)), nil
 }
 
-// begin makes the stub's death, or for a fork any stub's, be reported to event.
-func (a *addressSpace) begin(event int, fork bool) bool {
+// drain empties both eventfds.
+func (ans answer) drain() {
+	for _, fd := range []int{ans.end, ans.result} {
+		writeEvent(fd, 1)
+		_, _ = readEvent(fd)
+	}
+}
+
+// begin makes the stub's death, or for a fork any stub's, be reported to ans.
+func (a *addressSpace) begin(ans answer, fork bool) bool {
 	a.p.mu.Lock()
 	defer a.p.mu.Unlock()
 	if a.dead {
 		return false
 	}
-	a.event = event
+	a.waiting = &ans
 	if fork {
-		a.p.forks[event] = struct{}{}
+		a.p.forks[ans] = struct{}{}
 	}
 	return true
 }
 
-func (a *addressSpace) end(event int) {
+func (a *addressSpace) finish(ans answer) {
 	a.p.mu.Lock()
 	defer a.p.mu.Unlock()
-	a.event = -1
-	delete(a.p.forks, event)
+	a.waiting = nil
+	delete(a.p.forks, ans)
 }
 
 // post writes the request page and wakes the mapper.
-func (a *addressSpace) post(req *request, event int) {
+func (a *addressSpace) post(req *request, ans answer) {
 	page := a.page
 	page.put32(reqKind, req.kind)
-	page.put(reqEvent, uint64(event))
-	switch req.kind {
-	case reqCalls:
-		page.put(reqCount, uint64(len(req.calls)))
-		for i, c := range req.calls {
-			off := reqOps + i*opLen
-			page.put(off, c.nr)
-			for j, arg := range c.args {
-				page.put(off+8+8*j, arg)
-			}
+	page.put(reqEvent, uint64(ans.end))
+	page.put(reqResult, uint64(ans.result))
+	page.put(reqCount, uint64(len(req.calls)))
+	for i, c := range req.calls {
+		off := reqOps + i*opLen
+		page.put(off, c.nr)
+		for j, arg := range c.args {
+			page.put(off+8+8*j, arg)
 		}
+	}
+	switch req.kind {
 	case reqThread:
 		page.put(reqStack, req.stack)
 	case reqFork:
@@ -102,43 +112,57 @@ func (a *addressSpace) post(req *request, event int) {
 	futexWake(page.futex(reqSeq))
 }
 
-// await sums the answer up until it is whole.
-func (a *addressSpace) await(req *request, event int) (uint64, error) {
-	want := uint64(ansDone)
-	if req.kind == reqFork {
-		want |= ansBorn
-	}
-	spinUntil(a.page.futex(hintOff), a.page.word(reqSeq).Load(), answerSpin)
+// await waits for the end of the request and returns its result.
+func (a *addressSpace) await(req *request, ans answer) (uint64, error) {
 	var sum uint64
 	for {
-		v, err := readEvent(event)
-		if err != nil {
-			return ansDead, abi.ESRCH
-		}
-		sum += v
-		if sum&ansDone != 0 && sum&ansError != 0 || sum&want == want {
-			return sum, nil
-		}
-		if sum >= ansDead {
-			dead := a.died(req.kind, sum)
-			sum %= ansDead
-			if dead {
-				return sum | ansDead, abi.ESRCH
+		v, err := readEvent(ans.end)
+		switch {
+		case err != nil:
+			return 0, abi.ESRCH
+		case v&ansResult != 0:
+			// The result is there, or about to come from the mapper of a fork's parent.
+			for sum&ansDone == 0 {
+				if v, err = readEvent(ans.result); err != nil || v >= ansDead {
+					return 0, abi.ESRCH
+				}
+				sum += v
 			}
+			return sum, nil
+		case v&ansDone != 0:
+			return 0, nil
+		}
+		// Some stub has died.
+		if a.isDead() {
+			return 0, abi.ESRCH
+		}
+		if req.kind != reqFork {
+			continue
+		}
+		for sum&ansDone == 0 {
+			if v, err = readEvent(ans.result); err != nil || v >= ansDead {
+				return 0, abi.ESRCH
+			}
+			sum += v
+		}
+		if sum&ansError == 0 && a.p.isOrphan(int32(sum&(ansError-1))) {
+			return 0, abi.ESRCH
 		}
 	}
 }
 
-// died says whether the answer will never come: the stub is dead, or the new process is.
-func (a *addressSpace) died(kind uint32, sum uint64) bool {
+func (a *addressSpace) isDead() bool {
 	a.p.mu.Lock()
 	defer a.p.mu.Unlock()
-	if a.dead {
-		return true
-	}
-	pid := int32(sum & (ansError - 1))
-	_, orphan := a.p.orphans[pid]
-	return kind == reqFork && sum&ansDone != 0 && orphan
+	return a.dead
+}
+
+// isOrphan says whether a process died before it was known.
+func (p *trapPlatform) isOrphan(pid int32) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.orphans[pid]
+	return ok
 }
 
 // call makes the mapper execute system calls until one fails.
@@ -153,8 +177,8 @@ func (a *addressSpace) call(calls ...hostCall) error {
 	return nil
 }
 
-func mmapCall(start abi.Addr, length uint64, prot int, fd int, off int64) hostCall {
+func mmapCall(start abi.Addr, length uint64, prot int, flags uint64, fd int, off int64) hostCall {
 	return hostCall{unix.SYS_MMAP, [6]uint64{
-		uint64(start), length, uint64(prot), unix.MAP_SHARED | unix.MAP_FIXED, uint64(fd), uint64(off),
+		uint64(start), length, uint64(prot), unix.MAP_SHARED | unix.MAP_FIXED | flags, uint64(fd), uint64(off),
 	}}
 }

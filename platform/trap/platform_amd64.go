@@ -14,26 +14,27 @@ import (
 
 // trapPlatform implements platform.Platform.
 type trapPlatform struct {
-	parent int32 // the Sentry's process id, as stubs see it
-	fsgs   bool  // user code can change its segment bases
-	slots  *slots
-	xstate *machine.Xstate // format of the vector state
-	xmask  uint64          // the components that threads load
-	events chan int        // eventfds that no request uses
+	parent  int32 // the Sentry's process id, as stubs see it
+	fsgs    bool  // user code can change its segment bases
+	slots   *slots
+	xstate  *machine.Xstate // format of the vector state
+	xmask   uint64          // the components that threads load
+	answers chan answer     // that no request uses
 
 	template *addressSpace
+	place    placement
 
 	mu      sync.Mutex
 	died    *sync.Cond // some address space has become dead
 	spaces  map[int32]*addressSpace
-	forks   map[int]struct{}   // eventfds of forks under way
-	orphans map[int32]struct{} // processes that died before they were in spaces
-	watched []*context         // interrupted, and running still
+	forks   map[answer]struct{} // of forks under way
+	orphans map[int32]struct{}  // processes that died before they were in spaces
+	watched []*context          // interrupted, and running still
 	closed  bool
 }
 
-// numEvents bounds the requests under way at any time.
-const numEvents = 16
+// numAnswers bounds the requests under way at any time.
+const numAnswers = 16
 
 // New starts the platform: it makes the template stub. It must be called after the
 // Sentry has its final credentials and namespaces and before it has its seccomp filter.
@@ -41,12 +42,13 @@ func New() (platform.Platform, error) {
 	p := &trapPlatform{
 		parent:  int32(unix.Getpid()),
 		fsgs:    userFSGS(),
-		events:  make(chan int, numEvents),
+		answers: make(chan answer, numAnswers),
 		spaces:  make(map[int32]*addressSpace),
-		forks:   make(map[int]struct{}),
+		forks:   make(map[answer]struct{}),
 		orphans: make(map[int32]struct{}),
 	}
 	p.died = sync.NewCond(&p.mu)
+	p.place.init()
 	if err := p.start(); err != nil {
 		p.Close()
 		return nil, err
@@ -55,12 +57,15 @@ func New() (platform.Platform, error) {
 }
 
 func (p *trapPlatform) start() error {
-	for range numEvents {
-		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
-		if err != nil {
-			return fmt.Errorf("%w: make an eventfd: %v", platform.ErrUnsupported, err)
+	for range numAnswers {
+		var ans answer
+		for _, fd := range []*int{&ans.end, &ans.result} {
+			var err error
+			if *fd, err = unix.Eventfd(0, unix.EFD_CLOEXEC); err != nil {
+				return fmt.Errorf("%w: make an eventfd: %v", platform.ErrUnsupported, err)
+			}
 		}
-		p.events <- fd
+		p.answers <- ans
 	}
 	var err error
 	if p.slots, err = newSlots(); err != nil {
@@ -83,16 +88,16 @@ func (p *trapPlatform) start() error {
 
 // startStubs makes the template, by the thread that is every stub's parent.
 func (p *trapPlatform) startStubs(image []byte) error {
-	event := <-p.events
+	ans := <-p.answers
 	started := make(chan error)
 	go func() {
 		// Stubs die with the thread that is their parent, so it lasts as long as they
 		// do; a goroutine that ends locked takes its thread with it.
 		runtime.LockOSThread()
-		pid, err := startTemplate(p, image, p.template.page.index, event)
+		pid, err := startTemplate(p, image, p.template.page.index, ans.end)
 		if err == nil {
 			p.template.pid = int32(pid)
-			p.template.event = event
+			p.template.waiting = &ans
 			p.add(p.template)
 		}
 		started <- err
@@ -103,12 +108,12 @@ func (p *trapPlatform) startStubs(image []byte) error {
 	if err := <-started; err != nil {
 		return err
 	}
-	sum, err := readEvent(event)
-	if err != nil || sum&ansBorn == 0 {
+	sum, err := readEvent(ans.end)
+	if err != nil || sum&ansResult == 0 {
 		return fmt.Errorf("%w: the first stub died in its first steps", platform.ErrUnsupported)
 	}
-	p.template.end(event)
-	p.events <- event
+	p.template.finish(ans)
+	p.answers <- ans
 	return nil
 }
 
@@ -148,8 +153,8 @@ func (p *trapPlatform) reap() {
 			a.diedLocked()
 		} else if len(p.forks) > 0 {
 			p.orphans[pid] = struct{}{}
-			for event := range p.forks {
-				writeEvent(event, ansDead)
+			for ans := range p.forks {
+				writeEvent(ans.end, ansDead)
 			}
 		}
 		if len(p.forks) == 0 {
@@ -165,8 +170,9 @@ func (p *trapPlatform) reap() {
 // Preconditions: p.mu is held.
 func (a *addressSpace) diedLocked() {
 	a.dead = true
-	if a.event >= 0 {
-		writeEvent(a.event, ansDead)
+	if a.waiting != nil {
+		writeEvent(a.waiting.result, ansDead)
+		writeEvent(a.waiting.end, ansDead)
 	}
 	for t := range a.threads {
 		t.dead.Store(true)
@@ -262,8 +268,10 @@ func (p *trapPlatform) Close() {
 	for _, a := range all {
 		a.Release()
 	}
-	for len(p.events) > 0 {
-		_ = unix.Close(<-p.events)
+	for len(p.answers) > 0 {
+		ans := <-p.answers
+		_ = unix.Close(ans.end)
+		_ = unix.Close(ans.result)
 	}
 	if p.slots != nil {
 		p.slots.close()

@@ -47,29 +47,44 @@ func (s *slots) close() {
 	_ = unix.Close(s.fd)
 }
 
+// populateSlots is how many new slots get their pages at once.
+const populateSlots = 16
+
 // alloc returns a slot of zeros.
 func (s *slots) alloc() (slot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := s.next
 	if n := len(s.free); n > 0 {
-		i = s.free[n-1]
+		i := s.free[n-1]
 		s.free = s.free[:n-1]
-	} else if s.next++; i >= maxSlots {
-		s.next--
+		return s.at(int(i)), nil
+	}
+	if s.next >= maxSlots {
 		return slot{}, abi.EAGAIN
 	}
-	return s.at(int(i)), nil
+	i := int(s.next)
+	s.next++
+	if i%populateSlots == 0 {
+		// One call instead of a fault for each page; without it they fault.
+		_ = unix.Madvise(s.mem[i*slotLen:(i+populateSlots)*slotLen], unix.MADV_POPULATE_WRITE)
+	}
+	return s.at(i), nil
 }
 
 func (s *slots) at(i int) slot {
 	return slot{index: i, mem: s.mem[i*slotLen : (i+1)*slotLen : (i+1)*slotLen]}
 }
 
+// keepSlots is how many free slots keep their memory.
+const keepSlots = 128
+
 // release takes a slot back that no stub can reach any more, without what is in it.
 func (s *slots) release(sl slot) {
 	const punch = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE
-	if err := unix.Fallocate(s.fd, punch, int64(sl.index)*slotLen, slotLen); err != nil {
+	s.mu.Lock()
+	keep := len(s.free) < keepSlots
+	s.mu.Unlock()
+	if keep || unix.Fallocate(s.fd, punch, int64(sl.index)*slotLen, slotLen) != nil {
 		clear(sl.mem)
 	}
 	s.mu.Lock()

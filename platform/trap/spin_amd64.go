@@ -1,10 +1,10 @@
 package trap
 
-// How often each side looks at the other's word before it sleeps.
+// How often the Sentry and a thread look at each other's word before they sleep, when
+// they are on different processors: about as long as it takes to wake one up.
 const (
-	hostSpin   = 200
-	stubSpin   = 200
-	answerSpin = 200
+	hostSpin = 1500
+	stubSpin = 1500
 )
 
 // spinUntil looks up to n times whether *p has become want. It is not preempted, so n is

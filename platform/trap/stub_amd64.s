@@ -25,14 +25,12 @@
 
 // Addresses of layout_amd64.go.
 #define AREA_BASE 0x7ffe00000000
-#define AREA_LEN 0x100000000
+#define AREA_LEN 0x40000000
 #define CODE_BASE 0x7fffffff0000
 #define CODE_END 0x7fffffff1000
 #define DATA_BASE 0x7fffffff1000
 #define DATA_END 0x7fffffff2000
 #define REQ_BASE 0x7fffffff8000
-#define HINT_BASE 0x7fffffff9000
-#define HINT_END 0x7fffffffa000
 #define TOP 0x7ffffffff000
 
 // Offsets in the data page.
@@ -49,6 +47,7 @@
 #define REQ_CHILD 32
 #define REQ_PARENT 40
 #define REQ_STACK 48
+#define REQ_RESULT 56
 #define REQ_OPS 64
 
 // Offsets in a slot.
@@ -71,7 +70,6 @@
 #define S_REGS 0x80
 #define S_IRET 0x100
 #define S_ALTSTACK 0x130
-#define S_FPAREA 0x1000
 
 // Offsets in struct rt_sigframe and from ucontext (the frame starts with one word).
 #define F_FPSTATE 232
@@ -281,11 +279,6 @@ mapper:
 work:
 	MOVL	AX, R12
 	MOVQ	REQ_EVENT(BX), R14
-	MOVL	REQ_KIND(BX), CX
-	CMPL	CX, $1
-	JEQ	thread
-	CMPL	CX, $2
-	JEQ	fork
 	MOVQ	REQ_COUNT(BX), R15
 	LEAQ	REQ_OPS(BX), R13
 next:
@@ -305,35 +298,44 @@ next:
 	DECQ	R15
 	JMP	next
 ok:
-	XORL	AX, AX
-	JMP	report
+	MOVL	REQ_KIND(BX), CX
+	CMPL	CX, $1
+	JEQ	thread
+	CMPL	CX, $2
+	JEQ	fork
+	MOVQ	$(DATA_BASE+40*8), R15
+	JMP	done
 failed:
 	NEGQ	AX
 	BTSQ	$39, AX
-	// Report AX: one write to the eventfd for each bit, then bit 40. An application
-	// cannot write there, so the Sentry may believe it.
+	// Report AX: one write to the result's eventfd for each bit, then bit 40. Nobody
+	// waits there yet; the last write, to the other eventfd, wakes the Sentry. An
+	// application cannot write to either, so the Sentry may believe it.
 report:
+	MOVQ	$(DATA_BASE+41*8), R15
+result:
+	MOVQ	REQ_RESULT(BX), DI
 	MOVQ	AX, R13
+	BTSQ	$40, R13
 bits:
 	BSFQ	R13, CX
 	JZ	done
 	BTRQ	CX, R13
 	MOVQ	$DATA_BASE, SI
 	LEAQ	(SI)(CX*8), SI
-	MOVQ	R14, DI
 	MOVL	$8, DX
 	MOVL	$SYS_write, AX
 	SYSCALL
 	JMP	bits
 done:
+	// R15 is the constant to write, 0 for none.
+	TESTQ	R15, R15
+	JZ	mapper
 	MOVQ	R14, DI
-	MOVQ	$(DATA_BASE+40*8), SI
+	MOVQ	R15, SI
 	MOVL	$8, DX
 	MOVL	$SYS_write, AX
 	SYSCALL
-	// Only a hint, for a Sentry that spins.
-	MOVQ	$HINT_BASE, DI
-	MOVL	R12, 0(DI)
 	JMP	mapper
 
 thread:
@@ -367,9 +369,11 @@ fork:
 	JZ	child
 	CMPQ	AX, $-4095
 	JCC	failed
-	JMP	report
+	// The child wakes the Sentry.
+	XORL	R15, R15
+	JMP	result
 child:
-	// A new process: no slot of the old one's, and request pages of its own.
+	// A new process: no slot of the old one's, and a request page of its own.
 	MOVL	$109, BX
 	MOVQ	$AREA_BASE, DI
 	MOVQ	$AREA_LEN, SI
@@ -378,19 +382,11 @@ child:
 	TESTQ	AX, AX
 	JNZ	die
 	MOVL	$110, BX
-	MOVQ	$HINT_BASE, DI
+	MOVQ	$REQ_BASE, DI
 	MOVL	$4096, SI
-	MOVL	$3, DX
+	MOVL	$1, DX
 	MOVL	$0x11, R10 // MAP_SHARED|MAP_FIXED
 	MOVQ	R13, R8
-	LEAQ	4096(R15), R9
-	MOVL	$SYS_mmap, AX
-	SYSCALL
-	CMPQ	AX, DI
-	JNE	die
-	MOVL	$111, BX
-	MOVQ	$REQ_BASE, DI
-	MOVL	$1, DX
 	MOVQ	R15, R9
 	MOVL	$SYS_mmap, AX
 	SYSCALL
@@ -398,7 +394,7 @@ child:
 	JNE	die
 	// prctl(PR_SET_PDEATHSIG, SIGKILL); then the parent must still be BP (0: in another
 	// pid namespace), or it died before the call.
-	MOVL	$112, BX
+	MOVL	$111, BX
 	MOVL	$1, DI
 	MOVL	$9, SI
 	XORL	DX, DX
@@ -436,7 +432,7 @@ die:
 	MOVL	$0x1400, R11
 start:
 	MOVQ	SP, BX
-	ANDQ	$-65536, BX
+	ANDQ	$-16384, BX
 	// sigaltstack(&slot.altstack, nil)
 	LEAQ	S_ALTSTACK(BX), DI
 	XORL	SI, SI
@@ -465,7 +461,7 @@ start:
 	// hits this region begins it again. (Interrupt: any signal sent by a process.)
 	MOVL	$0x1500, R11
 	MOVQ	SP, BX
-	ANDQ	$-65536, BX
+	ANDQ	$-16384, BX
 	CMPL	DI, $31 // SIGSYS, the only signal that blocks none
 	JEQ	check
 	MOVL	$1, S_MASKED(BX)

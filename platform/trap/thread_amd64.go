@@ -20,6 +20,7 @@ type stubThread struct {
 	// What only the context's goroutine uses.
 	basesKnown     bool
 	fsBase, gsBase uint64
+	spin           uint32 // what slotSpin holds
 }
 
 // How many idle threads a process keeps. A thread's end and a new one cost as much as
@@ -46,13 +47,10 @@ func (a *addressSpace) newThread() (*stubThread, error) {
 	s.put(slotAltstack+8, 0)
 	s.put(slotAltstack+16, slotLen-slotStack)
 	s.put(slotXMask, a.p.xmask)
-	s.put32(slotSpin, stubSpin)
-	err = a.call(mmapCall(abi.Addr(s.addr(0)), slotLen, unix.PROT_READ|unix.PROT_WRITE, a.p.slots.fd, int64(s.index)*slotLen))
-	if err == nil {
-		var tid int64
-		tid, err = a.ask(&request{kind: reqThread, stack: s.addr(slotLen - 64)})
-		t.tid = int32(tid)
-	}
+	mmap := mmapCall(abi.Addr(s.addr(0)), slotLen, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_POPULATE,
+		a.p.slots.fd, int64(s.index)*slotLen)
+	tid, err := a.ask(&request{kind: reqThread, calls: []hostCall{mmap}, stack: s.addr(slotLen - 64)})
+	t.tid = int32(tid)
 	if err != nil {
 		// The stub may have the slot mapped: it is released with the stub.
 		a.p.adopt(a, t)
@@ -83,14 +81,16 @@ func (t *stubThread) end() {
 	t.resume()
 }
 
-// resume lets the thread run.
-func (t *stubThread) resume() {
+// resume lets the thread run, and says whether it had not been asleep.
+func (t *stubThread) resume() bool {
 	s := t.slot
 	s.word(slotPost).Store(0)
 	s.word(slotGo).Store(1)
-	if s.word(slotStubSleeps).Load() != 0 {
-		futexWake(s.futex(slotGo))
+	if s.word(slotStubSleeps).Load() == 0 {
+		return true
 	}
+	futexWake(s.futex(slotGo))
+	return false
 }
 
 // load gives the thread the registers to run with.
@@ -114,12 +114,13 @@ func (t *stubThread) load(r *platform.Regs) {
 	s.put32(slotFlags, flags)
 }
 
-// wait sleeps until the thread has stopped.
-func (t *stubThread) wait() error {
+// wait waits until the thread has stopped, and says whether spinning was enough.
+func (t *stubThread) wait(spin int) (bool, error) {
 	s := t.slot
 	post := s.futex(slotPost)
-	for {
-		if !spinUntil(post, 1, hostSpin) {
+	for quick := true; ; quick = false {
+		if !spinUntil(post, 1, spin) {
+			quick = false
 			s.word(slotHostSleeps).Store(1)
 			if s.word(slotPost).Load() == 0 && !t.dead.Load() {
 				futexWait(post, 0)
@@ -127,10 +128,10 @@ func (t *stubThread) wait() error {
 			s.word(slotHostSleeps).Store(0)
 		}
 		if t.dead.Load() {
-			return errStubGone
+			return false, errStubGone
 		}
 		if s.word(slotPost).Load() != 0 {
-			return nil
+			return quick, nil
 		}
 	}
 }

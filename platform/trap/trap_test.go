@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 			defer impl.mu.Unlock()
 			return len(impl.spaces) - 1
 		},
-		StubMaps: map[uint64]string{codeBase: "r-xp", dataBase: "r--p", reqBase: "r--s", hintBase: "rw-s"},
+		StubMaps: map[uint64]string{codeBase: "r-xp", dataBase: "r--p", reqBase: "r--s"},
 		SigIgn:   "ffffffffbfbbfa27", SigBlk: "fffffffffffbfeff",
 		FaultCodes: true, HostStops: true,
 	}, nil)
