@@ -70,6 +70,10 @@ func Statx(t *kernel.Task, a *abi.Args) (uint64, error) {
 		return 0, err
 	}
 	x := statxOf(t, p, &at)
+	if a.Uint(3)&abi.STATX_BTIME == 0 { // the one field that is told only when it is asked for
+		x.Mask &^= abi.STATX_BTIME
+		x.Btime = abi.StatxTimestamp{}
+	}
 	x.DevMajor, x.DevMinor = abi.SplitDev(dev)
 	return done0(copyOut(t, a.Addr(4), &x))
 }

@@ -52,6 +52,7 @@ func (i *inode) leaveLocked(p place) (stray *proto.File) {
 func (i *inode) moved(from, to place) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.trusted = false // ctime
 	i.others = slices.DeleteFunc(i.others, func(o place) bool { return o == from || o == to })
 	if i.place != from && i.attr.Nlink > 1 && len(i.others) < maxPlaces {
 		i.others = append(i.others, to)
