@@ -90,11 +90,18 @@ func Fsconfig(t *kernel.Task, a *abi.Args) (uint64, error) {
 		return 0, err
 	}
 	defer f.DecRef()
+	if cmd == abi.FSCONFIG_SET_FD {
+		o, err := getFile(t, aux)
+		if err != nil {
+			return 0, err
+		}
+		o.DecRef()
+	}
 	k, v, err := fsconfigStrings(t, cmd, key, value)
 	if err != nil {
 		return 0, err
 	}
-	return done0(vfs.Fsconfig(t.Ctx(), f, cmd, k, v, nil))
+	return done0(vfs.Fsconfig(t.Ctx(), f, cmd, k, v))
 }
 
 func fsconfigStrings(t *kernel.Task, cmd uint32, key, value abi.Addr) (k, v string, err error) {

@@ -15,11 +15,21 @@ type FSContext struct {
 	mu     sync.Mutex
 	fstype string
 	spec   MountSpec
+	mask   uint32 // bits of spec.Flags that were said
 	opts   []string
 	super  *Super // made by FSCONFIG_CMD_CREATE, or picked
-	pick   bool
-	fresh  bool // super was made here and not mounted yet
+	phase  fsPhase
 }
+
+// fsPhase is what a context waits for.
+type fsPhase int
+
+const (
+	phaseCreate fsPhase = iota // options and FSCONFIG_CMD_CREATE
+	phaseMount                 // fsmount(2)
+	phaseChange                // options and FSCONFIG_CMD_RECONFIGURE
+	phaseFailed                // nothing any more
+)
 
 // Fsopen is fsopen(2).
 func Fsopen(ctx *Context, fstype string) (*File, error) {
@@ -41,7 +51,7 @@ func Fspick(ctx *Context, p Path) (*File, error) {
 		return nil, abi.EINVAL
 	}
 	p.Mount.super.get()
-	c := &FSContext{super: p.Mount.super, pick: true}
+	c := &FSContext{fstype: p.Mount.super.Type, super: p.Mount.super, phase: phaseChange}
 	return NewAnonFile(ctx, "[fscontext]", c, abi.O_RDWR, ModeRead|ModeWrite|ModeStream)
 }
 
@@ -49,8 +59,8 @@ func Fspick(ctx *Context, p Path) (*File, error) {
 const maxFSOptions = 256
 
 // Fsconfig is fsconfig(2) on the file of a context. value is what FSCONFIG_SET_STRING or
-// FSCONFIG_SET_PATH gave, file what FSCONFIG_SET_FD did.
-func Fsconfig(ctx *Context, f *File, cmd uint32, key, value string, file *File) error {
+// FSCONFIG_SET_PATH gave.
+func Fsconfig(ctx *Context, f *File, cmd uint32, key, value string) error {
 	c, ok := f.Ops.(*FSContext)
 	if !ok {
 		return abi.EINVAL
@@ -61,31 +71,35 @@ func Fsconfig(ctx *Context, f *File, cmd uint32, key, value string, file *File) 
 	case abi.FSCONFIG_SET_FLAG, abi.FSCONFIG_SET_STRING, abi.FSCONFIG_SET_PATH, abi.FSCONFIG_SET_PATH_EMPTY:
 		return c.setLocked(ctx, cmd, key, value)
 	case abi.FSCONFIG_SET_BINARY, abi.FSCONFIG_SET_FD:
-		_ = file // Linux difference: no file system here takes descriptors as options
-		return abi.EOPNOTSUPP
+		return abi.EINVAL // Linux difference: no file system here has options of these kinds
 	case abi.FSCONFIG_CMD_CREATE, abi.FSCONFIG_CMD_CREATE_EXCL:
-		if c.super != nil {
-			return abi.EBUSY
-		}
-		c.spec.Data = strings.Join(c.opts, ",")
-		s, err := NewMountSuper(ctx, c.fstype, &c.spec)
-		if err != nil {
-			return err
-		}
-		s.get()
-		c.super, c.fresh = s, true
-		return nil
+		return c.createLocked(ctx)
 	case abi.FSCONFIG_CMD_RECONFIGURE:
-		if c.super == nil {
-			return abi.EINVAL
-		}
 		return c.reconfigureLocked(ctx)
 	}
 	return abi.EOPNOTSUPP
 }
 
+func (c *FSContext) createLocked(ctx *Context) error {
+	if c.phase != phaseCreate {
+		return abi.EBUSY
+	}
+	c.spec.Data = strings.Join(c.opts, ",")
+	s, err := NewMountSuper(ctx, c.fstype, &c.spec)
+	if err != nil {
+		c.phase = phaseFailed
+		return err
+	}
+	s.get()
+	c.super, c.phase = s, phaseMount
+	return nil
+}
+
 func (c *FSContext) setLocked(ctx *Context, cmd uint32, key, value string) error {
-	if key == "" || c.super != nil && !c.pick {
+	if c.phase != phaseCreate && c.phase != phaseChange {
+		return abi.EBUSY
+	}
+	if key == "" {
 		return abi.EINVAL
 	}
 	if len(c.opts) >= maxFSOptions {
@@ -103,8 +117,10 @@ func (c *FSContext) setLocked(ctx *Context, cmd uint32, key, value string) error
 		c.spec.Source = value
 	case key == "ro" && cmd == abi.FSCONFIG_SET_FLAG:
 		c.spec.Flags |= abi.MS_RDONLY
+		c.mask |= abi.MS_RDONLY
 	case key == "rw" && cmd == abi.FSCONFIG_SET_FLAG:
 		c.spec.Flags &^= abi.MS_RDONLY
+		c.mask |= abi.MS_RDONLY
 	case cmd == abi.FSCONFIG_SET_FLAG && slices.Contains(superFlags, key):
 	case strings.Contains(opt, ","):
 		return abi.EINVAL
@@ -122,25 +138,26 @@ var superFlags = []string{"sync", "async", "dirsync", "lazytime", "nolazytime", 
 
 // check refuses an option that the file system does not know.
 func (c *FSContext) check(ctx *Context, opt string) error {
-	name := c.fstype
-	if c.pick {
-		name = c.super.Type
-	}
-	if t, ok := LookupFileSystem(name).(OptionChecker); ok {
+	if t, ok := LookupFileSystem(c.fstype).(OptionChecker); ok {
 		return t.CheckOption(ctx, opt)
 	}
 	return nil
 }
 
 func (c *FSContext) reconfigureLocked(ctx *Context) error {
-	s := c.super
-	if r, ok := s.FS.(Remounter); ok {
-		if err := r.Remount(ctx, c.spec.Flags, strings.Join(c.opts, ",")); err != nil {
-			return err
-		}
+	if c.phase != phaseChange {
+		return abi.EBUSY
 	}
-	c.opts = nil
-	s.SetFlags(s.Flags()&^abi.MS_RDONLY | c.spec.Flags&abi.MS_RDONLY)
+	s := c.super
+	if !s.mayReconfigure(ctx) {
+		return abi.EPERM
+	}
+	flags := s.Flags()&^c.mask | c.spec.Flags&c.mask
+	if err := s.reconfigure(ctx, flags, strings.Join(c.opts, ",")); err != nil {
+		c.phase = phaseFailed
+		return err
+	}
+	c.opts, c.mask = nil, 0
 	return nil
 }
 
@@ -230,17 +247,18 @@ func Fsmount(ctx *Context, f *File, attr uint64) (*File, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.super == nil || c.pick {
+	if c.super == nil {
 		return nil, abi.EINVAL
 	}
-	if !c.fresh {
+	if c.phase != phaseMount {
 		return nil, abi.EBUSY
 	}
 	m, err := newMount(c.super.root, c.spec.Source, fl, ctx.Creds.UserNS)
 	if err != nil {
 		return nil, err
 	}
-	c.fresh = false
+	c.phase = phaseChange // as if it were picked, from here on
+	c.opts, c.mask = nil, 0
 	return newMountFile(ctx, m)
 }
 

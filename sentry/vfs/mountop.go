@@ -257,15 +257,8 @@ func (s *Super) mayReconfigure(ctx *Context) bool {
 	return ctx.Creds.HasCapIn(abi.CAP_SYS_ADMIN, s.UserNS)
 }
 
-// RemountSuper is MS_REMOUNT: flags and options of the file system and the mount.
-func RemountSuper(ctx *Context, p Path, flags uint32, data string) error {
-	if err := mountRoot(ctx, p); err != nil {
-		return err
-	}
-	s := p.Mount.super
-	if !s.mayReconfigure(ctx) {
-		return abi.EPERM
-	}
+// reconfigure gives the file system new options, of which flags are MS_RDONLY alone.
+func (s *Super) reconfigure(ctx *Context, flags uint32, data string) error {
 	if flags&abi.MS_RDONLY != 0 && !s.ReadOnly() && s.writes.Load() > 0 {
 		return abi.EBUSY
 	}
@@ -275,6 +268,21 @@ func RemountSuper(ctx *Context, p Path, flags uint32, data string) error {
 		}
 	}
 	s.SetFlags(s.Flags()&^abi.MS_RDONLY | flags&abi.MS_RDONLY)
+	return nil
+}
+
+// RemountSuper is MS_REMOUNT: flags and options of the file system and the mount.
+func RemountSuper(ctx *Context, p Path, flags uint32, data string) error {
+	if err := mountRoot(ctx, p); err != nil {
+		return err
+	}
+	s := p.Mount.super
+	if !s.mayReconfigure(ctx) {
+		return abi.EPERM
+	}
+	if err := s.reconfigure(ctx, flags, data); err != nil {
+		return err
+	}
 	mounts.mu.Lock()
 	defer mounts.mu.Unlock()
 	return setMountFlagsLocked(p.Mount, flags)
@@ -306,7 +314,7 @@ func MoveMount(ctx *Context, from, to Path) error {
 		return abi.EINVAL
 	}
 	if from.Dentry.IsDir() != to.Dentry.IsDir() {
-		return abi.ENOTDIR
+		return abi.EINVAL // not ENOTDIR, as for a new mount
 	}
 	if !to.TryIncRef() {
 		return abi.ENOENT
@@ -389,11 +397,8 @@ func umountRoot(ctx *Context, s *Super) error {
 		return abi.EPERM
 	case s.ReadOnly():
 		return nil
-	case s.writes.Load() > 0:
-		return abi.EBUSY
 	}
-	s.SetFlags(s.Flags() | abi.MS_RDONLY)
-	return nil
+	return s.reconfigure(ctx, s.Flags()|abi.MS_RDONLY, "")
 }
 
 // Umount unmounts the mount whose root is p.

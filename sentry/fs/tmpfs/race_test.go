@@ -284,7 +284,7 @@ func TestNewMountAPI(t *testing.T) {
 		err      error
 	}{{abi.FSCONFIG_SET_STRING, "size", "64k", nil}, {abi.FSCONFIG_SET_STRING, "source", "src", nil},
 		{abi.FSCONFIG_CMD_CREATE, "", "", nil}, {abi.FSCONFIG_CMD_CREATE, "", "", abi.EBUSY}} {
-		if err := vfs.Fsconfig(w.ctx, fc, s.cmd, s.key, s.val, nil); err != s.err {
+		if err := vfs.Fsconfig(w.ctx, fc, s.cmd, s.key, s.val); err != s.err {
 			t.Fatalf("fsconfig %d: %v", s.cmd, err)
 		}
 	}
