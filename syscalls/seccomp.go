@@ -7,7 +7,7 @@ import (
 )
 
 var seccompRows = []Row{
-	partial(abi.SYS_SECCOMP, "seccomp", Seccomp, "no listeners (SECCOMP_FILTER_FLAG_NEW_LISTENER)", Int, Hex, Buf),
+	full(abi.SYS_SECCOMP, "seccomp", Seccomp, Int, Hex, Buf),
 }
 
 // maxFilter is BPF_MAXINSNS.
@@ -41,7 +41,7 @@ func Seccomp(t *kernel.Task, a *abi.Args) (uint64, error) {
 		}
 		switch action {
 		case abi.SECCOMP_RET_KILL_PROCESS, abi.SECCOMP_RET_KILL_THREAD, abi.SECCOMP_RET_TRAP, abi.SECCOMP_RET_ERRNO,
-			abi.SECCOMP_RET_TRACE, abi.SECCOMP_RET_LOG, abi.SECCOMP_RET_ALLOW:
+			abi.SECCOMP_RET_TRACE, abi.SECCOMP_RET_USER_NOTIF, abi.SECCOMP_RET_LOG, abi.SECCOMP_RET_ALLOW:
 			return 0, nil
 		}
 		return 0, abi.EOPNOTSUPP
@@ -66,32 +66,74 @@ func prctlSeccomp(t *kernel.Task, a *abi.Args) (uint64, error) {
 	return 0, abi.EINVAL
 }
 
+// Flags of SECCOMP_SET_MODE_FILTER.
+const (
+	filterTSync    = abi.SECCOMP_FILTER_FLAG_TSYNC
+	filterESRCH    = abi.SECCOMP_FILTER_FLAG_TSYNC_ESRCH
+	filterListener = abi.SECCOMP_FILTER_FLAG_NEW_LISTENER
+	filterKillable = abi.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+	filterKnown    = filterTSync | filterESRCH | filterListener | filterKillable |
+		abi.SECCOMP_FILTER_FLAG_LOG | abi.SECCOMP_FILTER_FLAG_SPEC_ALLOW
+)
+
 func seccompFilter(t *kernel.Task, flags uint32, addr abi.Addr) (uint64, error) {
-	const known = abi.SECCOMP_FILTER_FLAG_TSYNC | abi.SECCOMP_FILTER_FLAG_LOG | abi.SECCOMP_FILTER_FLAG_SPEC_ALLOW | abi.SECCOMP_FILTER_FLAG_TSYNC_ESRCH
-	if flags&^known != 0 {
+	const both = filterTSync | filterListener
+	if flags&^filterKnown != 0 || flags&filterKillable != 0 && flags&filterListener == 0 ||
+		flags&both == both && flags&filterESRCH == 0 { // a thread's id or a descriptor: which?
 		return 0, abi.EINVAL
 	}
-	prog, err := copyIn[sockFprog](t, addr)
+	p, err := compileFilter(t, addr)
 	if err != nil {
 		return 0, err
 	}
-	if prog.Len == 0 || prog.Len > maxFilter {
-		return 0, abi.EINVAL
+	sp := kernel.SeccompProgram{Program: p, Log: flags&abi.SECCOMP_FILTER_FLAG_LOG != 0}
+	if flags&filterListener != 0 {
+		return addListener(t, sp, flags)
 	}
-	if !t.NoNewPrivs() && !t.Creds().HasCap(abi.CAP_SYS_ADMIN) {
-		return 0, abi.EACCES
-	}
-	insns := make([]bpf.Insn, prog.Len) // the layout of struct sock_filter
-	if err := t.MM().CopyIn(prog.Filter, abi.SliceBytes(insns)); err != nil {
-		return 0, err
-	}
-	p, err := bpf.Compile(insns)
-	if err != nil {
-		return 0, err
-	}
-	tid, err := t.AddSeccompFilter(kernel.SeccompProgram{Program: p, Log: flags&abi.SECCOMP_FILTER_FLAG_LOG != 0}, flags&abi.SECCOMP_FILTER_FLAG_TSYNC != 0)
-	if err == nil && tid != 0 && flags&abi.SECCOMP_FILTER_FLAG_TSYNC_ESRCH != 0 {
+	tid, err := t.AddSeccompFilter(sp, flags&filterTSync != 0)
+	if err == nil && tid != 0 && flags&filterESRCH != 0 {
 		return 0, abi.ESRCH
 	}
 	return uint64(tid), err
+}
+
+// compileFilter reads a struct sock_fprog and checks the program.
+func compileFilter(t *kernel.Task, addr abi.Addr) (*bpf.Program, error) {
+	prog, err := copyIn[sockFprog](t, addr)
+	if err != nil {
+		return nil, err
+	}
+	if prog.Len == 0 || prog.Len > maxFilter {
+		return nil, abi.EINVAL
+	}
+	if !t.NoNewPrivs() && !t.Creds().HasCap(abi.CAP_SYS_ADMIN) {
+		return nil, abi.EACCES
+	}
+	insns := make([]bpf.Insn, prog.Len) // the layout of struct sock_filter
+	if err := t.MM().CopyIn(prog.Filter, abi.SliceBytes(insns)); err != nil {
+		return nil, err
+	}
+	return bpf.Compile(insns)
+}
+
+// addListener adds a filter whose listener is a new descriptor, and returns that.
+func addListener(t *kernel.Task, p kernel.SeccompProgram, flags uint32) (uint64, error) {
+	l, f, err := t.NewSeccompListener(flags&filterKillable != 0)
+	if err != nil {
+		return 0, err
+	}
+	fd, err := install(t, f, true)
+	if err != nil {
+		return 0, err
+	}
+	p.Listener = l
+	tid, err := t.AddSeccompFilter(p, flags&filterTSync != 0)
+	if err == nil && tid != 0 {
+		err = abi.ESRCH
+	}
+	if err != nil {
+		_ = t.Files().Close(t.Ctx(), int32(fd))
+		return 0, err
+	}
+	return fd, nil
 }

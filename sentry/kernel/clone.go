@@ -185,6 +185,7 @@ func (u *cloneUndo) run() {
 	if n := c.ns.Swap(nil); n != nil {
 		n.decRef()
 	}
+	dropFilter(c.seccomp.Swap(nil))
 	if c.pctx != nil {
 		c.pctx.Release()
 	}
@@ -365,7 +366,10 @@ func (t *Task) publishLocked(c *Task, pid *PID, a *CloneArgs, thread bool) error
 		return abi.ERESTARTNOINTR
 	}
 	// Under sigMu, so that a TSYNC of another thread and this copy see each other.
-	c.seccomp.Store(t.seccomp.Load())
+	if f := t.seccomp.Load(); f != nil {
+		f.users.Add(1)
+		c.seccomp.Store(f)
+	}
 	c.seccompMode.Store(t.seccompMode.Load())
 	pid.task = c
 	c.pid.Store(pid)

@@ -62,6 +62,7 @@ func (t *Task) doExit() {
 	if n := t.ns.Swap(nil); n != nil {
 		n.decRef()
 	}
+	dropFilter(t.seccomp.Swap(nil))
 	t.pctx.Release()
 	if tty != nil {
 		tty.LeaderExited()

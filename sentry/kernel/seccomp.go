@@ -1,6 +1,8 @@
 package kernel
 
 import (
+	"sync/atomic"
+
 	"lazaret/sentry/kernel/bpf"
 	"lazaret/syscalls/abi"
 )
@@ -9,15 +11,19 @@ import (
 type SeccompProgram struct {
 	Program *bpf.Program
 	Log     bool // SECCOMP_FILTER_FLAG_LOG
+
+	Listener *SeccompListener // nil without SECCOMP_FILTER_FLAG_NEW_LISTENER
 }
 
 // seccompFilter is one filter of a task; prev are those that were added before it. The
 // chain is immutable: tasks share its tail.
 type seccompFilter struct {
-	prev  *seccompFilter
-	prog  *bpf.Program
-	log   bool
-	total int // instructions of the chain, with Linux's penalty
+	prev     *seccompFilter
+	prog     *bpf.Program
+	log      bool
+	total    int // instructions of the chain, with Linux's penalty
+	listener *SeccompListener
+	users    atomic.Int64 // tasks whose newest filter it is, and used filters added to it
 }
 
 // maxSeccompInsns is MAX_INSNS_PER_PATH.
@@ -76,7 +82,9 @@ func (t *Task) AddSeccompFilter(p SeccompProgram, tsync bool) (tid int32, err er
 		if o == t || o.exiting.Load() {
 			continue
 		}
-		o.seccomp.Store(t.seccomp.Load())
+		f := t.seccomp.Load()
+		f.users.Add(1)
+		dropFilter(o.seccomp.Swap(f))
 		o.seccompMode.Store(abi.SECCOMP_MODE_FILTER)
 		if t.noNewPrivs.Load() {
 			o.noNewPrivs.Store(true)
@@ -103,12 +111,23 @@ func (o *Task) canSync(t *Task) bool {
 
 func (t *Task) addFilter(p SeccompProgram) error {
 	prev := t.seccomp.Load()
-	f := &seccompFilter{prev: prev, prog: p.Program, log: p.Log, total: p.Program.Len()}
+	f := &seccompFilter{prev: prev, prog: p.Program, log: p.Log, total: p.Program.Len(), listener: p.Listener}
+	f.users.Store(1) // the task's use of prev becomes f's
+	for o := prev; o != nil && p.Listener != nil; o = o.prev {
+		if o.listener != nil {
+			return abi.EBUSY
+		}
+	}
 	if prev != nil {
 		f.total += prev.total + 4
 	}
 	if f.total > maxSeccompInsns {
 		return abi.ENOMEM
+	}
+	if l := p.Listener; l != nil {
+		l.mu.Lock()
+		l.filter = f
+		l.mu.Unlock()
 	}
 	t.seccomp.Store(f)
 	t.seccompMode.Store(abi.SECCOMP_MODE_FILTER)
@@ -148,7 +167,7 @@ func (t *Task) seccompCheck(nr uint64, args *[6]uint64) bool {
 		return false
 	}
 	d := t.seccompData(nr, args)
-	ret, _ := t.runFilters(&d)
+	ret, match := t.runFilters(&d)
 	data := ret & abi.SECCOMP_RET_DATA
 	switch ret & abi.SECCOMP_RET_ACTION_FULL {
 	case abi.SECCOMP_RET_ALLOW, abi.SECCOMP_RET_LOG:
@@ -167,9 +186,7 @@ func (t *Task) seccompCheck(nr uint64, args *[6]uint64) bool {
 	case abi.SECCOMP_RET_TRACE:
 		return t.seccompTrace(nr, args, data)
 	case abi.SECCOMP_RET_USER_NOTIF:
-		// TODO: SECCOMP_FILTER_FLAG_NEW_LISTENER; without a listener Linux answers ENOSYS.
-		t.setResult(0, abi.ENOSYS)
-		return false
+		return t.notifyListener(match, &d)
 	case abi.SECCOMP_RET_KILL_THREAD:
 		t.seccompKill(abi.SIGSYS, true)
 	default:

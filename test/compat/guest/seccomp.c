@@ -7,7 +7,12 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <ucontext.h>
+
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS _IOW(0x21, 4, __u64)
+#endif
 
 #define LD(f) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, f))
 #define JEQ(v, t, f) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, v, t, f)
@@ -29,6 +34,160 @@ static void sys(int s, siginfo_t *si, void *u) {
     uc->uc_mcontext.gregs[REG_RAX] = 77;
 }
 static void *other(void *a) { return (void *)(long)(syscall(SYS_getpgrp) == -1 ? errno : 0); }
+
+static int recv_(int fd, struct seccomp_notif *n) { memset(n, 0, sizeof *n); return ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, n); }
+static int answer(int fd, __u64 id, long val, int err, unsigned flags) {
+    struct seccomp_notif_resp r = {id, val, err, flags};
+    return ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &r);
+}
+static int addfd(int fd, __u64 id, unsigned flags, int src, int at, unsigned nflags) {
+    struct seccomp_notif_addfd a = {id, flags, src, at, nflags};
+    return ioctl(fd, SECCOMP_IOCTL_NOTIF_ADDFD, &a);
+}
+static int events(int fd) { struct pollfd p = {fd, POLLIN | POLLOUT, 0}; poll(&p, 1, 0); return p.revents; }
+static volatile int got;
+static void count(int s) { got++; }
+// watched makes a child whose getpgrp is decided by the listener that is returned.
+static int watched(pid_t *k, int flags, void (*f)(void)) {
+    int p[2], c;
+    M(socketpair(AF_UNIX, SOCK_STREAM, 0, p));
+    fflush(stdout);
+    if (!(*k = M(fork()))) {
+        nnp();
+        int fd = M(on(SYS_getpgrp, SECCOMP_RET_USER_NOTIF, SECCOMP_FILTER_FLAG_NEW_LISTENER | flags));
+        char b[64] = {0};
+        struct iovec iov = {"m", 1};
+        struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = b, .msg_controllen = CMSG_SPACE(4)};
+        *(struct cmsghdr *)b = (struct cmsghdr){CMSG_LEN(4), SOL_SOCKET, SCM_RIGHTS};
+        *(int *)CMSG_DATA((struct cmsghdr *)b) = fd;
+        M(sendmsg(p[0], &m, 0));
+        close(fd);
+        close(p[0]);
+        close(p[1]);
+        f();
+        _exit(0);
+    }
+    char b[64];
+    struct iovec iov = {&c, 1};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = b, .msg_controllen = sizeof b};
+    M(recvmsg(p[1], &m, 0));
+    close(p[0]);
+    close(p[1]);
+    return *(int *)CMSG_DATA((struct cmsghdr *)b);
+}
+static void once(void) { long r = syscall(SYS_getpgrp); printf("  getpgrp %ld %s\n", r, r < 0 ? ename(errno) : ""); }
+static void reads(void) {
+    for (int i = 0; i < 3; i++) {
+        int fd = syscall(SYS_getpgrp);
+        char b[8] = {0};
+        printf("  descriptor %d %s: %ld bytes %s, flags %d\n", fd, fd < 0 ? ename(errno) : "", (long)read(fd, b, 7), b, fcntl(fd, F_GETFD));
+    }
+}
+static void signalled(void) {
+    struct sigaction sa = {.sa_handler = count};
+    sigaction(SIGUSR1, &sa, NULL);
+    once();
+    printf("  signals %d\n", got);
+    sa.sa_flags = SA_RESTART;
+    sigaction(SIGUSR1, &sa, NULL);
+    once();
+    printf("  signals %d\n", got);
+}
+
+static void listeners(void) {
+    struct seccomp_notif n;
+    pid_t k;
+    int fd, fd2, st;
+    H("listener, arguments");
+    R(CHILD({
+        nnp();
+        R(on(SYS_getpgrp, SECCOMP_RET_USER_NOTIF, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV));
+        R(on(SYS_getpgrp, SECCOMP_RET_USER_NOTIF, SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_NEW_LISTENER));
+        R(on(SYS_getpgrp, SECCOMP_RET_USER_NOTIF, 0));
+        R(syscall(SYS_getpgrp)); // no listener
+        fd = M(on(SYS_getppid, SECCOMP_RET_USER_NOTIF, SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH | SECCOMP_FILTER_FLAG_NEW_LISTENER));
+        R(on(SYS_getuid, SECCOMP_RET_USER_NOTIF, SECCOMP_FILTER_FLAG_NEW_LISTENER)); // one a task
+        X(events(fd));
+        R(answer(fd, 1, 0, 0, 0));
+        R(answer(fd, 1, 1, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE));
+        R(answer(fd, 1, 0, 0, 8));
+        R(addfd(fd, 1, 0, 0, 0, 0));
+        R(addfd(fd, 1, 4, 0, 0, 0));
+        R(addfd(fd, 1, 0, 99, 0, 0));
+        R(addfd(fd, 1, 0, 0, 5, 0));
+        R(addfd(fd, 1, 0, 0, 0, 1));
+        R(ioctl(fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, 1));
+        R(ioctl(fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, 2));
+        R(ioctl(fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &n));
+        memset(&n, 1, sizeof n);
+        R(ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, &n));
+        R(ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, NULL));
+        R(ioctl(fd, 0x2199));
+        R(read(fd, &n, 8));
+        close(fd);
+        R(syscall(SYS_getppid)); // it is gone
+    }));
+    H("listener, states");
+    fd = watched(&k, 0, once);
+    struct pollfd pf = {fd, POLLIN, 0};
+    R(poll(&pf, 1, 5000));
+    X(events(fd));
+    R(recv_(fd, &n));
+    X(events(fd));
+    M(answer(fd, n.id, 0, 0, 0));
+    M(answer(fd, n.id, 0, 0, 0) == -1 && (errno == ENOENT || errno == EINPROGRESS) ? 0 : -1);
+    waitpid(k, &st, 0);
+    X(events(fd));
+    R(recv_(fd, &n)); // nobody is left
+    close(fd);
+    H("listener closes");
+    fd = watched(&k, 0, once);
+    R(recv_(fd, &n));
+    close(fd);
+    waitpid(k, &st, 0);
+    H("the task dies");
+    fd = watched(&k, 0, once);
+    R(recv_(fd, &n));
+    kill(k, SIGKILL);
+    waitpid(k, &st, 0);
+    R(ioctl(fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &n.id));
+    R(answer(fd, n.id, 0, 0, 0));
+    close(fd);
+    H("descriptors");
+    int q[2];
+    M(pipe(q));
+    M(write(q[1], "pipe", 4));
+    fd = watched(&k, 0, reads);
+    R(recv_(fd, &n));
+    fd2 = addfd(fd, n.id, 0, q[0], 0, O_CLOEXEC);
+    B(fd2 > 2);
+    M(answer(fd, n.id, fd2, 0, 0));
+    R(recv_(fd, &n));
+    R(addfd(fd, n.id, SECCOMP_ADDFD_FLAG_SETFD, q[0], 50, 0));
+    M(write(q[1], "more", 4));
+    M(answer(fd, n.id, 50, 0, 0));
+    M(recv_(fd, &n));
+    M(addfd(fd, n.id, SECCOMP_ADDFD_FLAG_SEND, q[0], 0, 0));
+    M(write(q[1], "last", 4));
+    waitpid(k, &st, 0);
+    close(fd);
+    for (int killable = 0; killable < 2; killable++) {
+        H(killable ? "signals, killable" : "signals");
+        fd = watched(&k, killable ? SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV : 0, signalled);
+        for (int i = 0; i < 2; i++) {
+            M(recv_(fd, &n));
+            ms(20);
+            kill(k, SIGUSR1);
+            ms(50);
+            int valid = ioctl(fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &n.id) == 0;
+            printf("still there %d\n", valid);
+            if (!valid && i) M(recv_(fd, &n)); // it came again
+            if (valid || i) M(answer(fd, n.id, 5, 0, 0));
+        }
+        waitpid(k, &st, 0);
+        close(fd);
+    }
+}
 
 int main(void) {
     H("arguments");
@@ -182,6 +341,7 @@ int main(void) {
         struct pollfd pf = {fd, POLLIN | POLLOUT, 0};
         R(poll(&pf, 1, 0));
     }));
+    listeners();
     H("strict");
     ST("strict", CHILD({ M(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT)); write(1, "allowed\n", 8); syscall(SYS_exit, 5); }));
     ST("strict, getpid", CHILD({ M(syscall(SYS_seccomp, SECCOMP_SET_MODE_STRICT, 0, NULL)); syscall(SYS_getpid); }));
