@@ -22,12 +22,12 @@ func (s *Sentry) Create(args *control.CreateArgs) error {
 	s.mu.Lock()
 	first := s.root == nil
 	s.mu.Unlock()
-	spec := s.cfg.Spec
+	spec, err := s.cfg.Spec()
 	if !first {
-		spec = &specs.Spec{}
-		if err := json.Unmarshal(args.Spec, spec); err != nil {
-			return fmt.Errorf("read the container's configuration: %w", err)
-		}
+		spec, err = sandbox.DecodeSpec(args.Spec)
+	}
+	if err != nil {
+		return err
 	}
 	fds, err := s.donated(args, first)
 	if err != nil {

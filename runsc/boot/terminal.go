@@ -293,9 +293,9 @@ func (x *terminal) drain() {
 // process, so that the host says (SIGWINCH) when its window changes. Terminals of later
 // processes are looked at when something is typed, or told by Resize.
 func (s *Sentry) followWindow() {
-	p := s.cfg.Spec.Process
+	spec, err := s.cfg.Spec()
 	fd := s.cfg.StdioFDs[0]
-	if p == nil || !p.Terminal || fd < 0 {
+	if err != nil || spec.Process == nil || !spec.Process.Terminal || fd < 0 {
 		return
 	}
 	signal.Ignore(unix.SIGHUP) // the terminal's end is not this process's

@@ -168,13 +168,15 @@ func (cr *creator) startSandbox(cfg *sandbox.Config) error {
 	}
 	defer listener.Close()
 	cfg.ControlListener = listener
-	if cr.sb, err = cr.opts.Starter.Start(cfg); err != nil {
-		return err
+	// The state knows the processes before they are ready: should runsc be killed, delete
+	// finds them.
+	cfg.Spawned = func(sentry, gofer int) error {
+		cr.c.Sentry, cr.c.Gofer = procOf(sentry), procOf(gofer)
+		cr.c.Init = cr.c.Sentry
+		return cr.c.save()
 	}
-	sentry, gofer := cr.sb.PIDs()
-	cr.c.Sentry, cr.c.Gofer = procOf(sentry), procOf(gofer)
-	cr.c.Init = cr.c.Sentry
-	return cr.c.save()
+	cr.sb, err = cr.opts.Starter.Start(cfg)
+	return err
 }
 
 // joinSandbox starts only a Gofer; files go to the running Sentry with the request.

@@ -257,7 +257,12 @@ func (s *fakeStarter) Start(cfg *sandbox.Config) (Handle, error) {
 		}
 	}
 	go func() { _ = gofer.Wait() }()
-	return &fakeHandle{sentry, gofer}, nil
+	h := &fakeHandle{sentry, gofer}
+	if err := cfg.Spawned(sentry.Process.Pid, gofer.Process.Pid); err != nil {
+		h.Kill()
+		return nil, err
+	}
+	return h, nil
 }
 
 func (s *fakeStarter) StartGofer(cfg *sandbox.Config) (int, *os.File, json.RawMessage, error) {
@@ -273,8 +278,7 @@ func (s *fakeStarter) StartGofer(cfg *sandbox.Config) (int, *os.File, json.RawMe
 	return gofer.Process.Pid, r, json.RawMessage(`[]`), err
 }
 
-func (h *fakeHandle) PIDs() (sentry, gofer int) { return h.sentry.Process.Pid, h.gofer.Process.Pid }
-func (h *fakeHandle) Detach() error             { return nil }
+func (h *fakeHandle) Detach() error { return nil }
 func (h *fakeHandle) Kill() {
 	_ = h.sentry.Process.Kill()
 	_ = h.gofer.Process.Kill()

@@ -20,7 +20,6 @@ type Starter interface {
 
 // Handle is a started sandbox, as its starter holds it.
 type Handle interface {
-	PIDs() (sentry, gofer int)
 	Detach() error
 	Kill()
 
@@ -55,7 +54,5 @@ func (Processes) StartGofer(cfg *sandbox.Config) (int, *os.File, json.RawMessage
 }
 
 type realSandbox struct{ *sandbox.Sandbox }
-
-func (s realSandbox) PIDs() (sentry, gofer int) { return s.SentryPID, s.GoferPID }
 
 func (s realSandbox) Wait() (*os.ProcessState, error) { return s.Process.Wait() }

@@ -1,7 +1,10 @@
 package sandbox
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
+	"sync"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -18,7 +21,7 @@ type BootConfig struct {
 	ID       string
 	Bundle   string
 	StateDir string
-	Spec     *specs.Spec
+	RawSpec  json.RawMessage
 	Flags    Flags
 
 	ControlFD int // listening unix socket
@@ -38,6 +41,25 @@ type BootConfig struct {
 	SetGroups bool
 
 	tether *tether
+	spec   func() (*specs.Spec, error)
+}
+
+// Spec is the container's configuration. It is decoded while the process confines itself:
+// in a new process that takes milliseconds.
+func (cfg *BootConfig) Spec() (*specs.Spec, error) { return cfg.spec() }
+
+func (cfg *BootConfig) decodeSpec() {
+	cfg.spec = sync.OnceValues(func() (*specs.Spec, error) { return DecodeSpec(cfg.RawSpec) })
+	go func() { _, _ = cfg.spec() }()
+}
+
+// DecodeSpec decodes a configuration that runsc has checked.
+func DecodeSpec(raw json.RawMessage) (*specs.Spec, error) {
+	spec := &specs.Spec{}
+	if err := json.Unmarshal(raw, spec); err != nil {
+		return nil, fmt.Errorf("read the container's configuration: %w", err)
+	}
+	return spec, nil
 }
 
 // GoferConn is the connection to the Gofer of one container.

@@ -52,6 +52,9 @@ type Config struct {
 	// configuration; may be nil.
 	JoinCgroup func(pid int) error
 
+	// Spawned is called with the pids of Sentry and Gofer while they come up; may be nil.
+	Spawned func(sentry, gofer int) error
+
 	// SentryPID is for StartGofer only: the sandbox that the new Gofer serves and with
 	// which it ends.
 	SentryPID int

@@ -21,6 +21,7 @@ func ReadBootConfig() (*BootConfig, error) {
 		return nil, err
 	}
 	closeOnExec(f)
+	cfg.decodeSpec()
 	nameProcess("lazaret-sentry")
 	traceStart("sentry", cfg.TraceFD)
 	cfg.tether = newTether(f)

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -168,8 +169,7 @@ func (s *starter) spawnSentry() error {
 	b := &s.bootConfig
 	*b = BootConfig{
 		ID: s.cfg.ID, Bundle: s.cfg.Bundle, StateDir: s.cfg.StateDir,
-		Spec: s.cfg.Spec, Flags: s.cfg.Flags, Host: readHost(), SetGroups: ids.setGroups,
-		LogFD: 2,
+		Flags: s.cfg.Flags, SetGroups: ids.setGroups, LogFD: 2,
 	}
 	b.ControlFD = d.add(s.cfg.ControlListener)
 	b.Gofers = []GoferConn{{ContainerID: s.cfg.ID, FD: d.add(s.conn), Attach: attachList(s.trees)}}
@@ -261,9 +261,20 @@ type outcome struct {
 
 // configure brings both children up side by side.
 func (s *starter) configure() error {
+	// What takes time here is done while they are being executed.
+	var err error
+	if s.bootConfig.RawSpec, err = json.Marshal(s.cfg.Spec); err != nil {
+		return fmt.Errorf("encode configuration: %w", err)
+	}
+	s.bootConfig.Host = readHost()
 	done := make(chan outcome, 2)
 	go func() { done <- outcome{s.gofer, s.configureOne(s.gofer, &s.goferCfg)} }()
 	go func() { done <- outcome{s.sentry, s.configureOne(s.sentry, &s.bootConfig)} }()
+	if s.cfg.Spawned != nil {
+		if err := s.cfg.Spawned(s.sentry.proc.Pid, s.gofer.proc.Pid); err != nil {
+			return err
+		}
+	}
 	first := <-done
 	if first.err != nil {
 		s.hearOut(first)

@@ -50,7 +50,11 @@ func boot() {
 	if err != nil {
 		os.Exit(1)
 	}
-	notes := cfg.Spec.Annotations
+	spec, err := cfg.Spec()
+	if err != nil {
+		cfg.Fail(err)
+	}
+	notes := spec.Annotations
 	if text := notes[annotFail]; text != "" {
 		cfg.Fail(fmt.Errorf("%s", text))
 	}
