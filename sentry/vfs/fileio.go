@@ -16,7 +16,7 @@ func (f *File) Read(ctx *Context, dst uio.Bufs) (int, error) {
 	if f.Mode&ModeStream != 0 {
 		n, err := f.Ops.Read(ctx, f, dst, &f.pos)
 		if n > 0 {
-			f.afterRead(ctx)
+			f.afterRead(ctx, n)
 		}
 		return n, err
 	}
@@ -24,7 +24,7 @@ func (f *File) Read(ctx *Context, dst uio.Bufs) (int, error) {
 	n, err := f.Ops.Read(ctx, f, dst, &f.pos)
 	f.unlockPos()
 	if err == nil {
-		f.afterRead(ctx)
+		f.afterRead(ctx, n)
 	}
 	return n, err
 }
@@ -45,7 +45,7 @@ func (f *File) ReadAt(ctx *Context, dst uio.Bufs, off int64) (int, error) {
 	}
 	n, err := f.Ops.Read(ctx, f, dst, &off)
 	if err == nil {
-		f.afterRead(ctx)
+		f.afterRead(ctx, n)
 	}
 	return n, err
 }
@@ -60,9 +60,11 @@ func (f *File) mayRead() error {
 	return nil
 }
 
-func (f *File) afterRead(ctx *Context) {
+func (f *File) afterRead(ctx *Context, n int) {
 	f.accessed(ctx)
-	notifyFile(f, inAccess)
+	if n > 0 {
+		notifyFile(f, inAccess)
+	}
 }
 
 // accessed updates the access time as the mount and the file want it.
@@ -337,6 +339,7 @@ func (f *File) ReadDir(ctx *Context, emit func(*Dirent) bool) error {
 	f.posMu.Lock()
 	err := r.ReadDir(ctx, f, &f.pos, emit)
 	f.unlockPos()
-	f.afterRead(ctx)
+	f.accessed(ctx)
+	notifyFile(f, inAccess)
 	return err
 }

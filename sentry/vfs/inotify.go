@@ -91,9 +91,13 @@ func NewInotify(ctx *Context, flags uint32) (*File, error) {
 	return f, nil
 }
 
+// inotifyBits are the bits of which one is enough to make a watch (ALL_INOTIFY_BITS).
+const inotifyBits = abi.IN_ALL_EVENTS | inUnmount | abi.IN_Q_OVERFLOW | inIgnored | abi.IN_ONLYDIR | abi.IN_DONT_FOLLOW |
+	abi.IN_EXCL_UNLINK | abi.IN_MASK_ADD | inIsDir | abi.IN_ONESHOT
+
 // AddWatch watches the inode at p (inotify_add_watch(2)) and returns the descriptor.
 func (in *Inotify) AddWatch(ctx *Context, p Path, mask uint32) (int32, error) {
-	if mask&(abi.IN_ALL_EVENTS) == 0 || mask&abi.IN_MASK_ADD != 0 && mask&abi.IN_MASK_CREATE != 0 {
+	if mask&inotifyBits == 0 || mask&abi.IN_MASK_ADD != 0 && mask&abi.IN_MASK_CREATE != 0 {
 		return -1, abi.EINVAL
 	}
 	if mask&abi.IN_ONLYDIR != 0 && !p.Dentry.IsDir() {
@@ -222,7 +226,10 @@ func (l *markList) inodeGone(inode Inode, unmounted bool) {
 	l.count.Store(0)
 	l.mu.Unlock()
 	for _, m := range marks {
-		if event == inUnmount || m.mask.Load()&event != 0 {
+		switch {
+		case event == inUnmount:
+			m.inst.add(inotifyEvent{wd: m.wd, mask: event | dirBit(m.dentry)})
+		case m.mask.Load()&event != 0:
 			m.inst.add(inotifyEvent{wd: m.wd, mask: event})
 		}
 		m.dropped()

@@ -389,8 +389,8 @@ func removeLocked(ctx *Context, w *walker, rmdir bool) (*Dentry, error) {
 
 // afterRemove tells watchers and gives up the pin of removeLocked.
 func afterRemove(dir, d *Dentry, name string) {
-	notifyName(dir, d, inDelete, name, 0)
 	notifyRemoved(d)
+	notifyName(dir, d, inDelete, name, 0)
 	d.DecRef()
 }
 

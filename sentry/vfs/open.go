@@ -355,6 +355,9 @@ func openPinned(ctx *Context, p Path, flags uint32) (*File, error) {
 	}
 	ops, err := openInode(ctx, f)
 	f.flags.And(^uint32(abi.O_NOCTTY)) // the terminal has seen it
+	if err == nil {
+		notifyFile(f, inOpen) // before the truncation
+	}
 	if err == nil && flags&abi.O_TRUNC != 0 && d.typ == abi.S_IFREG {
 		if err = truncateOpen(ctx, d); err != nil {
 			ops.Release(f)
@@ -369,7 +372,6 @@ func openPinned(ctx *Context, p Path, flags uint32) (*File, error) {
 		return nil, err
 	}
 	f.Ops = ops
-	notifyFile(f, inOpen)
 	return f, nil
 }
 
