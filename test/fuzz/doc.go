@@ -3,8 +3,9 @@
 // to break the kernel; the test looks from outside whether they could: the Sentry must not
 // panic, hang, grow without bound or leave anything behind.
 //
-// Each guest runs with a fixed seed and, outside of CI, one from the clock, which is printed; FUZZ_SEED
-// repeats one, FUZZ_SECONDS changes how long each run is, RUNSC names another binary.
+// Each guest runs with a fixed seed and one from the clock, which is part of the test's
+// name; FUZZ_SEED repeats one, FUZZ_SECONDS changes how long each run is, RUNSC names
+// another binary.
 //
 // The parsers of hostile bytes have fuzz targets of their own beside their code, run by
 // `make fuzz`.
