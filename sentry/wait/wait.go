@@ -29,6 +29,13 @@ type Waiter interface {
 	Notify(e *Entry, events Mask)
 }
 
+// ExclusiveWaiter is a Waiter whose exclusive entries may pass the event on: Notify goes on
+// to the next exclusive one when NotifyExclusive reports that nobody was woken. It is
+// called instead of Notify, and under the same rules.
+type ExclusiveWaiter interface {
+	NotifyExclusive(e *Entry, events Mask) (woke bool)
+}
+
 // Entry is one waiter's place in one queue. The zero Entry with Waiter and Mask set is
 // ready to be added; an Entry is in at most one queue.
 type Entry struct {
@@ -98,12 +105,23 @@ func (q *Queue) Notify(events Mask) {
 	exclusive := false
 	for e := q.head; e != nil; {
 		next := e.next
-		if e.Mask&events != 0 && !(e.Exclusive && exclusive) {
-			exclusive = exclusive || e.Exclusive
+		switch {
+		case e.Mask&events == 0 || e.Exclusive && exclusive:
+		case e.Exclusive:
+			exclusive = e.notifyExclusive(events)
+		default:
 			e.Waiter.Notify(e, events)
 		}
 		e = next
 	}
+}
+
+func (e *Entry) notifyExclusive(events Mask) bool {
+	if w, ok := e.Waiter.(ExclusiveWaiter); ok {
+		return w.NotifyExclusive(e, events)
+	}
+	e.Waiter.Notify(e, events)
+	return true
 }
 
 // Empty reports whether nobody waits.

@@ -77,10 +77,7 @@ func (ep *Epoll) add(ctx *vfs.Context, k key, poller vfs.Poller, target *Epoll, 
 	it := &item{ep: ep, key: k, queue: poller.WaitQueue(k.file), acct: ctx.Account, data: ev.Data}
 	it.events = ev.Events | always
 	it.exclusive = ev.Events&abi.EPOLLEXCLUSIVE != 0
-	// Linux difference: EPOLLEXCLUSIVE wakes all epolls, which epoll_ctl(2) allows ("one
-	// or more"). To stop at the first, a wait queue would have to know whether somebody
-	// waits in that epoll; stopping at one that is busy would lose the event.
-	it.entry = wait.Entry{Waiter: it, Mask: wait.All}
+	it.entry = wait.Entry{Waiter: it, Mask: wait.All, Exclusive: it.exclusive}
 	ep.items[k] = it
 	if target != nil {
 		if target.parents == nil {

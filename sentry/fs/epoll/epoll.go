@@ -129,7 +129,16 @@ func (ep *Epoll) Poll(*vfs.File) wait.Mask {
 func (ep *Epoll) WaitQueue(*vfs.File) *wait.Queue { return &ep.queue }
 
 // Notify implements wait.Waiter for the file's queue.
-func (it *item) Notify(_ *wait.Entry, events wait.Mask) {
+func (it *item) Notify(_ *wait.Entry, events wait.Mask) { it.notify(events) }
+
+// NotifyExclusive implements wait.ExclusiveWaiter (EPOLLEXCLUSIVE): an epoll that nobody
+// waits for notes the event and lets the next one have it too.
+func (it *item) NotifyExclusive(_ *wait.Entry, events wait.Mask) bool {
+	waited := !it.ep.queue.Empty()
+	return it.notify(events) && waited
+}
+
+func (it *item) notify(events wait.Mask) bool {
 	ep := it.ep
 	ep.readyMu.Lock()
 	wake := it.events&^private != 0 && uint32(events)&it.events != 0
@@ -140,6 +149,7 @@ func (it *item) Notify(_ *wait.Entry, events wait.Mask) {
 	if wake {
 		ep.queue.Notify(wait.In | abi.POLLRDNORM)
 	}
+	return wake
 }
 
 func (ep *Epoll) linkLocked(it *item, front bool) {
