@@ -142,13 +142,20 @@ func (e *Endpoint) RemoteAddr() (Addr, error) {
 // Ready returns which of mask's events are true.
 func (e *Endpoint) Ready(mask waiter.EventMask) waiter.EventMask { return e.ep.Readiness(mask) }
 
-// TakeError returns and clears the pending error (SO_ERROR), 0 if there is none.
+// TakeError returns and clears the pending error (SO_ERROR), 0 if there is none. The stack
+// may keep one failure in two places.
 func (e *Endpoint) TakeError() abi.Errno {
-	if err := e.ep.LastError(); err != nil {
-		n, _ := e.connErrno(err).(abi.Errno)
-		return n
+	first := abi.Errno(0)
+	for range 2 {
+		err := e.ep.LastError()
+		if err == nil {
+			break
+		}
+		if n, ok := e.connErrno(err).(abi.Errno); ok && first == 0 {
+			first = n
+		}
 	}
-	return 0
+	return first
 }
 
 // connErrno translates an error of a connection. The stack says aborted when a reset

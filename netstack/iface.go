@@ -302,16 +302,26 @@ func (s *Stack) SetUp(index int32, up bool) error {
 	if l == nil {
 		return abi.ENODEV
 	}
+	return s.setUpLocked(l, up)
+}
+
+// setUpLocked is SetUp. lo gets its addresses when it comes up for the first time.
+func (s *Stack) setUpLocked(l *link, up bool) error {
 	if up == (l.Flags&abi.IFF_UP != 0) {
 		return nil
 	}
 	var err tcpip.Error
 	if up {
 		l.Flags |= abi.IFF_UP | abi.IFF_RUNNING
-		err = s.s.EnableNIC(tcpip.NICID(index))
+		err = s.s.EnableNIC(tcpip.NICID(l.Index))
+		if l.Flags&abi.IFF_LOOPBACK != 0 && len(l.addrs) == 0 {
+			for _, p := range []string{"127.0.0.1/8", "::1/128"} {
+				_ = s.addAddressLocked(l, Address{Prefix: netip.MustParsePrefix(p), Scope: ScopeHost, Permanent: true})
+			}
+		}
 	} else {
 		l.Flags &^= abi.IFF_UP | abi.IFF_RUNNING
-		err = s.s.DisableNIC(tcpip.NICID(index))
+		err = s.s.DisableNIC(tcpip.NICID(l.Index))
 	}
 	s.setRoutesLocked()
 	return errno(err)

@@ -1,7 +1,6 @@
 package netstack
 
 import (
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +25,7 @@ const Loopback = 1
 type Stack struct {
 	once  sync.Once
 	built atomic.Bool
+	loUp  atomic.Bool // lo comes up with the stack
 	s     *stack.Stack
 
 	mu     sync.Mutex
@@ -33,8 +33,12 @@ type Stack struct {
 	routes []Route
 }
 
-// New returns a network of which nothing is built yet.
+// New returns a network of which nothing is built yet. Its lo is down.
 func New() *Stack { return &Stack{} }
+
+// StartUp makes lo come up when the network is built.
+// Preconditions: nothing has used the network yet.
+func (s *Stack) StartUp() { s.loUp.Store(true) }
 
 // Built reports whether anything has used the network so far.
 func (s *Stack) Built() bool { return s.built.Load() }
@@ -55,14 +59,14 @@ func (s *Stack) build() {
 	})
 	s.setDefaults()
 	lo := &link{
-		Link: Link{Index: Loopback, Name: "lo", Type: abi.ARPHRD_LOOPBACK, MTU: 65536, Flags: abi.IFF_UP | abi.IFF_LOOPBACK | abi.IFF_RUNNING},
+		Link: Link{Index: Loopback, Name: "lo", Type: abi.ARPHRD_LOOPBACK, MTU: 65536, TxLen: 1000, Flags: abi.IFF_LOOPBACK},
 		ep:   loopback.New(),
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_ = s.addLinkLocked(lo)
-	for _, p := range []string{"127.0.0.1/8", "::1/128"} {
-		_ = s.addAddressLocked(lo, Address{Prefix: netip.MustParsePrefix(p), Scope: ScopeHost, Permanent: true})
+	if s.loUp.Load() {
+		_ = s.setUpLocked(lo, true)
 	}
 	s.built.Store(true)
 }

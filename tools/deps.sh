@@ -3,7 +3,8 @@
 set -eu
 packages="gcc g++ make libc6-dev linux-libc-dev libseccomp-dev musl-tools busybox-static debootstrap
 runc strace gdb tmux vim lsof procps psmisc python3 python3-venv perl git openssl openssh-client sqlite3 xz-utils
-bzip2 file bc patch cpio findutils diffutils gawk sed grep tar gzip util-linux dpkg-dev apt-utils iproute2 nodejs npm golang-go"
+bzip2 file bc patch cpio findutils diffutils gawk sed grep tar gzip util-linux dpkg-dev apt-utils iproute2 nodejs npm golang-go
+iputils-ping curl nginx-light wrk redis-server iperf3"
 missing=""
 for p in $packages; do
 	dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $p"
@@ -20,6 +21,12 @@ if [ "$(id -u)" != 0 ]; then
 	exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
+# Servers are for the tests to start.
+if [ ! -e /usr/sbin/policy-rc.d ]; then
+	printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+	chmod +x /usr/sbin/policy-rc.d
+	trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+fi
 apt-get update -qq
 # shellcheck disable=SC2086
 apt-get install -y -qq --no-install-recommends $missing >/dev/null

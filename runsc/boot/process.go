@@ -12,6 +12,7 @@ import (
 	"lazaret/sentry/auth"
 	"lazaret/sentry/fs/hostfile"
 	"lazaret/sentry/kernel"
+	"lazaret/sentry/socket/netns"
 	"lazaret/sentry/vfs"
 	"lazaret/syscalls"
 	"lazaret/syscalls/abi"
@@ -86,6 +87,9 @@ func (c *container) makeNamespaces(mounts *vfs.MountNamespace) (*kernel.Namespac
 	net, err := k.NewNet(c.userNS)
 	if err != nil {
 		return nil, fmt.Errorf("make the network namespace: %w", err)
+	}
+	if st, ok := net.State.(*netns.Namespace); ok {
+		st.Stack.StartUp() // as every engine finds lo
 	}
 	if c.net != nil {
 		if err := c.net.apply(net); err != nil {

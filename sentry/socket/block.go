@@ -10,7 +10,7 @@ import (
 
 // blocking reports whether the call may sleep, and until when.
 func blocking(ctx *vfs.Context, f *vfs.File, flags int, timeout time.Duration) (bool, time.Time) {
-	if ctx.Sleeper == nil || flags&abi.MSG_DONTWAIT != 0 || f.Flags()&abi.O_NONBLOCK != 0 {
+	if ctx.Sleeper == nil || flags&(abi.MSG_DONTWAIT|abi.MSG_ERRQUEUE) != 0 || f.Flags()&abi.O_NONBLOCK != 0 {
 		return false, time.Time{}
 	}
 	if timeout > 0 {

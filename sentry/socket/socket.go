@@ -110,6 +110,12 @@ type Optioner interface {
 	SetOption(ctx *vfs.Context, level, name int, value []byte) error
 }
 
+// Devices are the network devices of a namespace, for the ioctls of netdevice(7): ENOTTY for
+// others.
+type Devices interface {
+	DeviceIoctl(ctx *vfs.Context, cmd uint32, addr abi.Addr, mem uio.Memory) error
+}
+
 // Timeouter is a Socket with SO_RCVTIMEO and SO_SNDTIMEO; 0 is no limit.
 type Timeouter interface {
 	Timeouts() (recv, send time.Duration)

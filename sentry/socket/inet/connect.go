@@ -66,6 +66,15 @@ func (s *Socket) Connect(_ *vfs.Context, addr []byte) error {
 	if f == abi.AF_UNSPEC {
 		return s.disconnect()
 	}
+	if s.kind == netstack.TCP {
+		switch s.ep.Load().State() {
+		case abi.TCP_CLOSE, abi.TCP_SYN_SENT:
+		default:
+			if s.told() {
+				return abi.EISCONN // whatever the address
+			}
+		}
+	}
 	a, err := s.peerAddr(addr)
 	if err != nil {
 		return err
@@ -89,6 +98,13 @@ func (s *Socket) Connect(_ *vfs.Context, addr []byte) error {
 	return nil
 }
 
+// told reports whether the outcome of the connection was told, or there was none to tell.
+func (s *Socket) told() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.connecting
+}
+
 // connectError gives a failure of routing the number that Linux has for it.
 func connectError(err error) error {
 	if err == abi.EHOSTUNREACH {
@@ -106,8 +122,11 @@ func (s *Socket) connectTCP(a netstack.Addr) error {
 	ep := s.ep.Load()
 	if ep.Failed() || !ep.Fresh() && ep.State() == abi.TCP_CLOSE {
 		if s.connecting {
-			s.connecting = false
-			if e := s.takeErrorLocked(); e != 0 {
+			e := s.takeErrorLocked()
+			if err := s.renewLocked(); err != nil {
+				return err
+			}
+			if e != 0 {
 				return e
 			}
 			return abi.ECONNABORTED

@@ -74,24 +74,21 @@ func (s *Socket) hasLevel(level int) bool { return level != abi.SOL_IPV6 || s.v6
 
 // find returns the row of an option that the socket has: ENOPROTOOPT, EOPNOTSUPP.
 func (s *Socket) find(level, name int) (*optRow, error) {
+	known := false
 	switch level {
 	case abi.SOL_SOCKET, abi.SOL_IP:
+		known = true
 	case abi.SOL_IPV6:
-		if !s.v6 {
-			return nil, abi.EOPNOTSUPP
-		}
+		known = s.v6
 	case abi.SOL_TCP:
-		if s.kind != netstack.TCP {
-			return nil, abi.EOPNOTSUPP
-		}
+		known = s.kind == netstack.TCP
 	case abi.SOL_UDP:
-		if s.kind != netstack.UDP {
-			return nil, abi.ENOPROTOOPT
-		}
-	default:
-		if s.kind == netstack.TCP || s.kind == netstack.UDP {
-			return nil, abi.ENOPROTOOPT
-		}
+		known = s.kind == netstack.UDP
+	}
+	switch {
+	case !known && s.v6:
+		return nil, abi.ENOPROTOOPT
+	case !known:
 		return nil, abi.EOPNOTSUPP
 	}
 	if level == abi.SOL_SOCKET && name == abi.SO_PASSCRED {
@@ -153,8 +150,10 @@ func (s *Socket) SetOption(ctx *vfs.Context, level, name int, value []byte) erro
 // setValue checks a number and sets it.
 func (s *Socket) setValue(ctx *vfs.Context, r *optRow, v int) error {
 	switch {
-	case r.how&readOnly != 0:
+	case r.how&readOnly != 0, r.id == optHdrIncl && s.kind != netstack.Raw, r.id == optMcastHops6 && s.kind == netstack.TCP:
 		return abi.ENOPROTOOPT
+	case r.id == optMcastTTL && s.kind == netstack.TCP:
+		return abi.EINVAL
 	case r.how&netAdmin != 0 && !s.ns.capable(ctx, abi.CAP_NET_ADMIN),
 		r.how&netRaw != 0 && !s.ns.capable(ctx, abi.CAP_NET_ADMIN) && !s.ns.capable(ctx, abi.CAP_NET_RAW):
 		return abi.EPERM

@@ -35,6 +35,8 @@ const (
 	optTrafficClass
 	optHdrIncl
 	optMcastIf6
+	optMcastTTL
+	optMcastHops6
 	optFirst // of the rest
 )
 
@@ -108,7 +110,7 @@ var optTable = []optRow{
 	{abi.SOL_IP, abi.IP_TOS, optTOS, netstack.TOS, 0, 0, 255, onAll, bytes1},
 	{abi.SOL_IP, abi.IP_TTL, optTTL, netstack.TTL, 64, 1, 255, onAll, bytes1 | minusOne},
 	{abi.SOL_IP, abi.IP_MINTTL, 0, 0, 0, 0, 255, onAll, bytes1},
-	{abi.SOL_IP, abi.IP_HDRINCL, optHdrIncl, netstack.HeaderIncluded, 0, minI, maxI, onRaw, boolean | bytes1},
+	{abi.SOL_IP, abi.IP_HDRINCL, optHdrIncl, netstack.HeaderIncluded, 0, minI, maxI, onAll, boolean | bytes1},
 	{abi.SOL_IP, abi.IP_PKTINFO, optPktInfo, netstack.RecvPktInfo, 0, minI, maxI, onAll, boolean | bytes1},
 	{abi.SOL_IP, abi.IP_RECVTTL, optRecvTTL, netstack.RecvTTL, 0, minI, maxI, onAll, boolean | bytes1},
 	{abi.SOL_IP, abi.IP_RECVTOS, optRecvTOS, netstack.RecvTOS, 0, minI, maxI, onAll, boolean | bytes1},
@@ -123,14 +125,14 @@ var optTable = []optRow{
 	{abi.SOL_IP, abi.IP_NODEFRAG, 0, 0, 0, minI, maxI, onRaw, boolean | bytes1},
 	{abi.SOL_IP, abi.IP_BIND_ADDRESS_NO_PORT, 0, 0, 0, minI, maxI, onAll, boolean | bytes1},
 	{abi.SOL_IP, abi.IP_MULTICAST_ALL, 0, 0, 1, 0, 1, onAll, bytes1},
-	{abi.SOL_IP, abi.IP_MULTICAST_LOOP, 0, netstack.MulticastLoop, 1, minI, maxI, onUDP | onRaw, boolean | bytes1},
-	{abi.SOL_IP, abi.IP_MULTICAST_TTL, 0, netstack.MulticastTTL, 1, 0, 255, onUDP | onRaw, bytes1 | minusOne},
+	{abi.SOL_IP, abi.IP_MULTICAST_LOOP, 0, netstack.MulticastLoop, 1, minI, maxI, onAll, boolean | bytes1},
+	{abi.SOL_IP, abi.IP_MULTICAST_TTL, optMcastTTL, netstack.MulticastTTL, 1, 0, 255, onAll, bytes1 | minusOne},
 	{abi.SOL_IP, abi.IP_MTU_DISCOVER, 0, netstack.MTUDiscover, 1, 0, 5, onAll, bytes1},
 	{abi.SOL_IP, abi.IP_CHECKSUM, 0, 0, 0, minI, maxI, onUDP, boolean | bytes1},
 
 	{abi.SOL_IPV6, abi.IPV6_V6ONLY, optV6Only, netstack.V6Only, 0, minI, maxI, onAll, boolean | freshOnly},
 	{abi.SOL_IPV6, abi.IPV6_UNICAST_HOPS, optHops6, netstack.HopLimit, 64, 0, 255, onAll, minusOne},
-	{abi.SOL_IPV6, abi.IPV6_MULTICAST_HOPS, 0, netstack.MulticastTTL, 1, 0, 255, onUDP | onRaw, minusOne},
+	{abi.SOL_IPV6, abi.IPV6_MULTICAST_HOPS, optMcastHops6, netstack.MulticastTTL, 1, 0, 255, onAll, minusOne},
 	{abi.SOL_IPV6, abi.IPV6_MULTICAST_LOOP, 0, netstack.MulticastLoop, 1, 0, 1, onAll, boolean},
 	{abi.SOL_IPV6, abi.IPV6_MULTICAST_ALL, 0, 0, 1, 0, 1, onAll, 0},
 	{abi.SOL_IPV6, abi.IPV6_TCLASS, optTrafficClass, netstack.TClass, 0, 0, 255, onAll, minusOne},

@@ -54,7 +54,7 @@ func (s *Socket) pollTCP() wait.Mask {
 			m = readable
 		}
 		if shut&shutRecv != 0 { // back in TCP_CLOSE, Linux says
-			m |= readable | writable | wait.Hup | wait.RdHup
+			m |= writable | wait.Hup
 		}
 		return m
 	}

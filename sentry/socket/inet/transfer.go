@@ -88,7 +88,11 @@ func (s *Socket) sendTCP(m *socket.Message, n int) (int, error) {
 	if n == 0 {
 		return 0, nil
 	}
-	return ep.Write(&source{m.Bufs, n}, &netstack.WriteOptions{More: m.Flags&abi.MSG_MORE != 0})
+	n, err := ep.Write(&source{m.Bufs, n}, &netstack.WriteOptions{More: m.Flags&abi.MSG_MORE != 0})
+	if err != nil && err != abi.EAGAIN {
+		_ = ep.TakeError() // the same one, if the stack has it twice
+	}
+	return n, err
 }
 
 func (s *Socket) sendPacket(m *socket.Message, n int) (int, error) {
@@ -212,6 +216,8 @@ func (s *Socket) recvTCP(m *socket.Message, flags int) (int, error) {
 		if e := s.takeStored(); e != 0 {
 			return 0, e
 		}
+	default:
+		_ = ep.TakeError() // the same one, if the stack has it twice
 	}
 	return 0, err
 }
@@ -272,7 +278,9 @@ func (s *Socket) received(m *socket.Message, flags int, r *netstack.ReadResult, 
 	m.Name = s.sockaddr(r.From)
 	if r.Anc.Has&netstack.HasStamp != 0 && flags&abi.MSG_PEEK == 0 {
 		s.mu.Lock()
-		s.stamp = r.Anc.Stamp
+		if s.opts.values[optStamp] == 0 && s.opts.values[optStampNS] == 0 {
+			s.stamp = r.Anc.Stamp
+		}
 		s.mu.Unlock()
 	}
 	s.ancillaryOut(m, r)

@@ -19,6 +19,7 @@ type Namespace struct {
 // New returns a namespace with lo, owned by a user namespace.
 func New(owner *auth.UserNamespace) *Namespace {
 	n := &Namespace{Namespace: inet.NewNamespace(owner), Unix: unix.NewNamespace()}
+	n.Unix.Devices = n.Namespace
 	n.families = socket.Families{
 		abi.AF_UNIX:    unix.Family{NS: n.Unix},
 		abi.AF_INET:    inet.Family{NS: n.Namespace},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"lazaret/sentry/socket"
 	"lazaret/sentry/vfs"
 	"lazaret/syscalls/abi"
 )
@@ -14,6 +15,10 @@ const maxAddr = 110
 
 // Namespace is the table of abstract names of a network namespace.
 type Namespace struct {
+	// Devices answers the ioctls of network devices, which a socket of any family takes
+	// (if_nametoindex(3) uses these); nil: there are none. It is set before the first use.
+	Devices socket.Devices
+
 	mu    sync.Mutex
 	names map[abstractName]*Socket
 	auto  uint32 // where the search for a free automatic name starts

@@ -234,7 +234,7 @@ func (s *Socket) setTimesLocked(name, v int, value []byte) error {
 }
 
 // Ioctl implements vfs.Ioctler: SIOCINQ (FIONREAD), SIOCOUTQ (TIOCOUTQ), SIOCATMARK.
-func (s *Socket) Ioctl(_ *vfs.Context, _ *vfs.File, cmd uint32, arg uint64, mem uio.Memory) (uint64, error) {
+func (s *Socket) Ioctl(ctx *vfs.Context, _ *vfs.File, cmd uint32, arg uint64, mem uio.Memory) (uint64, error) {
 	n := 0
 	switch cmd {
 	case abi.TIOCOUTQ:
@@ -253,7 +253,10 @@ func (s *Socket) Ioctl(_ *vfs.Context, _ *vfs.File, cmd uint32, arg uint64, mem 
 	case abi.SIOCATMARK:
 		n = b2i(s.atMark())
 	default:
-		return 0, abi.ENOTTY
+		if s.ns.Devices == nil {
+			return 0, abi.ENOTTY
+		}
+		return 0, s.ns.Devices.DeviceIoctl(ctx, cmd, abi.Addr(arg), mem)
 	}
 	return 0, mem.CopyOut(abi.Addr(arg), i32(n))
 }
