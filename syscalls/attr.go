@@ -271,10 +271,11 @@ func SyncFileRange(t *kernel.Task, a *abi.Args) (uint64, error) {
 		return 0, err
 	}
 	defer f.DecRef()
-	if f.Mode&vfs.ModeStream != 0 {
-		return 0, abi.ESPIPE
+	switch f.Path.Dentry.Type() {
+	case abi.S_IFREG, abi.S_IFBLK, abi.S_IFDIR, abi.S_IFLNK:
+		return done0(f.Sync(t.Ctx(), true))
 	}
-	return done0(f.Sync(t.Ctx(), true))
+	return 0, abi.ESPIPE
 }
 
 // Fadvise64 is posix_fadvise(2): the advice is checked and not needed.

@@ -72,6 +72,7 @@ func (f *File) charge(ctx *Context, cost uint64) error {
 		return err
 	}
 	f.acct, f.cost = ctx.Account, cost
+	openFiles.Add(1)
 	return nil
 }
 
@@ -79,8 +80,16 @@ func (f *File) uncharge() {
 	if f.acct != nil {
 		f.acct.Uncharge(f.cost)
 		f.acct = nil
+		openFiles.Add(-1)
 	}
 }
+
+// openFiles counts what somebody pays for: the open files of applications. Like Linux's
+// file-nr it is of the whole sandbox.
+var openFiles atomic.Int64
+
+// OpenFiles returns how many open files applications have.
+func OpenFiles() int64 { return openFiles.Load() }
 
 // FileOwner is whom SIGIO goes to.
 type FileOwner struct {

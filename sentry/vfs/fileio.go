@@ -294,6 +294,9 @@ func (f *File) seekTo(ctx *Context, off int64, whence int) (int64, error) {
 	case abi.SEEK_CUR:
 		return addOffset(f.pos, off)
 	}
+	if f.Mode&ModeDir != 0 {
+		return 0, abi.EINVAL // an entry's position says nothing about sizes
+	}
 	a, err := f.Inode.Attr(ctx, 0)
 	if err != nil {
 		return 0, err

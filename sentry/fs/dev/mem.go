@@ -44,6 +44,7 @@ func (m *memory) OpenDevice(ctx *vfs.Context, f *vfs.File, _, minor uint32) (vfs
 	case minorFull:
 		return full{}, nil
 	case minorRandom, minorURandom:
+		f.Mode |= vfs.ModeAsync
 		return random{}, nil
 	}
 	return nil, abi.ENXIO
