@@ -51,12 +51,22 @@ type sysinfo struct {
 	_                                                            [4]byte
 }
 
+// loadShift is SI_LOAD_SHIFT.
+const loadShift = 16
+
 // Sysinfo is sysinfo(2).
 func Sysinfo(t *kernel.Task, a *abi.Args) (uint64, error) {
 	total, free := t.Container().Memory()
+	up, err := t.ClockNS(abi.CLOCK_BOOTTIME)
+	if err != nil {
+		return 0, err
+	}
 	s := sysinfo{
-		Uptime: t.Kernel().Clock.MonotonicNS() / abi.NsecPerSec, TotalRAM: total, FreeRAM: free,
+		Uptime: (up + abi.NsecPerSec - 1) / abi.NsecPerSec, TotalRAM: total, FreeRAM: free,
 		Procs: uint16(min(t.Container().Tasks(), 65535)), Unit: 1,
+	}
+	for i, l := range t.Kernel().LoadAverages() {
+		s.Loads[i] = uint64(l * (1 << loadShift))
 	}
 	return done0(copyOut(t, a.Addr(0), &s))
 }

@@ -69,6 +69,7 @@ type Kernel struct {
 	tasks    atomic.Int32 // that exist, zombies included
 	forks    atomic.Uint64
 	nsInode  atomic.Uint64
+	load     loadAverage
 
 	// tasksMu guards the process tree: see doc.go.
 	tasksMu    sync.RWMutex

@@ -54,6 +54,9 @@ func (t *Task) switchToUser() (platform.Event, error) {
 	t.tg.usage.wakeCPUTimers(t.tg)
 	start := nowNS()
 	t.acct.enterUser(start, start-t.lastUserNS-t.sleepNS)
+	if start >= t.k.load.next.Load() {
+		t.k.sampleLoad(start)
+	}
 	t.inSyscall = false
 	ev, err := t.pctx.Switch(t.mm.Load().AS(), &t.regs)
 	t.inUser.Store(false)
@@ -86,6 +89,7 @@ func (t *Task) doSyscall() {
 		}
 	}
 	v, err := t.k.Syscalls.Dispatch(t, nr, args)
+	t.acct.io.countIO(nr, v, err)
 	if m := t.mm.Load(); m != nil && m.TakeOOM() {
 		t.kernelKill(abi.SIGKILL)
 	}

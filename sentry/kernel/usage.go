@@ -18,6 +18,7 @@ type cpuAccount struct {
 	userSince    atomic.Int64 // start of the Switch that runs now, 0 outside
 	minflt       atomic.Int64
 	switches     atomic.Int64
+	io           ioAccount
 }
 
 func (a *cpuAccount) enterUser(now, kernelNS int64) {
@@ -45,6 +46,7 @@ func (a *cpuAccount) read() (user, system int64) {
 type usageSum struct {
 	user, system, minflt, switches int64
 	maxRSS                         int64 // KiB
+	io                             IOCounts
 }
 
 func (u *usageSum) add(o usageSum) {
@@ -53,6 +55,7 @@ func (u *usageSum) add(o usageSum) {
 	u.minflt += o.minflt
 	u.switches += o.switches
 	u.maxRSS = max(u.maxRSS, o.maxRSS)
+	u.io.add(o.io)
 }
 
 func (u *usageSum) rusage() abi.Rusage {
@@ -74,14 +77,14 @@ type groupUsage struct {
 
 func (t *Task) usageNow() usageSum {
 	u, s := t.acct.read()
-	return usageSum{user: u, system: s, minflt: t.acct.minflt.Load(), switches: t.acct.switches.Load()}
+	return usageSum{user: u, system: s, minflt: t.acct.minflt.Load(), switches: t.acct.switches.Load(), io: t.acct.io.read()}
 }
 
 // add takes over the counts of a task that is released.
 func (g *groupUsage) add(a *cpuAccount) {
 	u, s := a.read()
 	g.mu.Lock()
-	g.gone.add(usageSum{user: u, system: s, minflt: a.minflt.Load(), switches: a.switches.Load()})
+	g.gone.add(usageSum{user: u, system: s, minflt: a.minflt.Load(), switches: a.switches.Load(), io: a.io.read()})
 	g.mu.Unlock()
 }
 
@@ -121,6 +124,8 @@ func (g *groupUsage) reap(c *ThreadGroup) {
 	s.add(c.usage.children)
 	c.usage.mu.Unlock()
 	g.mu.Lock()
+	g.gone.io.add(s.io) // a process has its children's reads and writes among its own
+	s.io = IOCounts{}
 	g.children.add(s)
 	g.mu.Unlock()
 }

@@ -163,12 +163,11 @@ func (fs *FS) load() load {
 }
 
 // showLoadavg is /proc/loadavg.
-//
-// TODO: nobody samples the run queue, so that the averages are 0.
 func showLoadavg(c *pseudo.Call, b *pseudo.Buf) error {
 	fs := c.FS.(*FS)
 	l := fs.load()
-	b.Printf("0.00 0.00 0.00 %d/%d %d\n", l.running, l.tasks, fs.sys.K.LastPID(fs.ns))
+	a := fs.sys.K.LoadAverages()
+	b.Printf("%.2f %.2f %.2f %d/%d %d\n", a[0], a[1], a[2], l.running, l.tasks, fs.sys.K.LastPID(fs.ns))
 	return nil
 }
 

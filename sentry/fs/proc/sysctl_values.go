@@ -57,10 +57,10 @@ func ignore(*sysctlCall, string) error { return nil }
 
 func getArch(*sysctlCall) string { return machine }
 
-// getFileNr is fs.file-nr: open files are not counted over all processes.
-//
-// TODO: count open files of the sandbox.
-func getFileNr(*sysctlCall) string { return "0\t0\t9223372036854775807" }
+// getFileNr is fs.file-nr: the open files of the sandbox.
+func getFileNr(*sysctlCall) string {
+	return strconv.FormatInt(vfs.OpenFiles(), 10) + "\t0\t9223372036854775807"
+}
 
 func protection(v *sysctlCall) *atomic.Int32 {
 	switch v.line.path {
