@@ -163,6 +163,11 @@ func (d *directory) Rename(ctx *vfs.Context, oldName string, child vfs.Inode, ne
 		nd.expect(abi.IN_MOVED_FROM, newName)
 		d.expect(abi.IN_MOVED_TO, oldName)
 	}
+	for _, i := range []vfs.Inode{child, victim} {
+		if m, ok := i.(*directory); ok {
+			m.expect(abi.IN_MOVE_SELF, "")
+		}
+	}
 	if err := f.Rename(oldName, nf, newName, flags); err != nil {
 		d.failed(abi.IN_MOVED_FROM|abi.IN_MOVED_TO, oldName)
 		nd.failed(abi.IN_MOVED_FROM|abi.IN_MOVED_TO, newName)

@@ -30,7 +30,7 @@ func (fs *fileSystem) hostEvent(e *proto.Event) {
 	if !ok {
 		return
 	}
-	own := e.Name != "" && (d.isOwn(e.Mask, e.Name) || e.Mask&abi.IN_MODIFY != 0 && d.isWriting(e.Name))
+	own := d.isOwn(e.Mask, e.Name) || e.Name != "" && e.Mask&abi.IN_MODIFY != 0 && d.isWriting(e.Name)
 	if own && e.Mask&renames != 0 {
 		return // the names are known
 	}

@@ -21,11 +21,11 @@ const (
 	maxOwn = 64
 )
 
-// expect notes that we change name in d, which will be reported as mask: perhaps also if
+// expect notes that we change name in d (d itself if name is empty), which will be reported as mask: perhaps also if
 // we were not told that changes in d are, since the Gofer watches the directories of files
 // that it opens.
 func (d *directory) expect(mask uint32, name string) {
-	if !d.fs.shared || name == "" {
+	if !d.fs.shared {
 		return
 	}
 	d.mu.Lock()
@@ -80,6 +80,9 @@ func (i *inode) expectContent() {
 	i.mu.Unlock()
 	if p.parent != nil {
 		p.parent.expect(abi.IN_MODIFY|abi.IN_ATTRIB, p.name)
+	}
+	if d, ok := i.self.(*directory); ok {
+		d.expect(abi.IN_ATTRIB, "")
 	}
 }
 
