@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -31,6 +32,9 @@ type trapPlatform struct {
 	orphans map[int32]struct{}  // processes that died before they were in spaces
 	watched []*context          // interrupted, and running still
 	closed  bool
+
+	watchTick  time.Duration
+	watchLimit int
 }
 
 // numAnswers bounds the requests under way at any time.
@@ -43,6 +47,8 @@ func New() (platform.Platform, error) {
 		parent:  int32(unix.Getpid()),
 		fsgs:    userFSGS(),
 		answers: make(chan answer, numAnswers),
+
+		watchTick: watchTick, watchLimit: watchLimit,
 		spaces:  make(map[int32]*addressSpace),
 		forks:   make(map[answer]struct{}),
 		orphans: make(map[int32]struct{}),

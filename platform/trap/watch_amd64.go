@@ -10,8 +10,8 @@ import (
 // program has spoilt its own handler may never do so, and nobody could kill its task. So
 // whoever does not answer for watchLimit ticks loses his process.
 const (
-	watchTick  = 100 * time.Millisecond
-	watchLimit = 100
+	watchTick  = 100 * time.Millisecond // trapPlatform.watchTick, but in tests
+	watchLimit = 100                    // trapPlatform.watchLimit, but in tests
 )
 
 // watch sees to it that an interrupted context stops.
@@ -31,14 +31,14 @@ func (p *trapPlatform) watch(c *context) {
 // watchdog ticks until nobody is watched.
 func (p *trapPlatform) watchdog() {
 	for {
-		time.Sleep(watchTick)
+		time.Sleep(p.watchTick)
 		p.mu.Lock()
 		keep := p.watched[:0]
 		for _, c := range p.watched {
-			if c.overdueLocked() {
+			// First, so that an interrupt that we do not see puts it on the list again.
+			c.watched.Store(false)
+			if c.overdueLocked() && c.watched.CompareAndSwap(false, true) {
 				keep = append(keep, c)
-			} else {
-				c.watched.Store(false)
 			}
 		}
 		clear(p.watched[len(keep):])
@@ -53,11 +53,14 @@ func (p *trapPlatform) watchdog() {
 
 // overdueLocked says whether the context has yet to stop.
 func (c *context) overdueLocked() bool {
-	if !c.running.Load() || !c.interrupted.Load() || c.switches.Load() != c.watchSwitches {
+	if !c.running.Load() || !c.interrupted.Load() {
 		return false
 	}
+	if n := c.switches.Load(); n != c.watchSwitches {
+		c.watchSwitches, c.watchTicks = n, 0
+	}
 	c.watchTicks++
-	if c.watchTicks < watchLimit {
+	if c.watchTicks < c.p.watchLimit {
 		c.signal()
 		return true
 	}
