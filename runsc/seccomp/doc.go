@@ -12,5 +12,9 @@
 // the page is sealed (mseal(2)) where the kernel can do that, and a SIGSYS that is
 // blocked or cannot be delivered kills as well.
 //
+// Each rule allows something that real runs do, or says why they cannot show it
+// (Rule.Unseen): test/confine runs a binary whose filters ask about every call (build tag
+// seccomprecord, record.go) and notes which rules answer.
+//
 // Neighbours: runsc/sandbox installs, runsc/cmd prints (Lookup, Policy.Calls).
 package seccomp

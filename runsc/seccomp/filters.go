@@ -15,5 +15,8 @@ var compiled = map[string][]byte{
 // MaxCallNumber bounds the numbers of calls that have names.
 const MaxCallNumber = 512
 
+// CallNames are the names of this architecture's calls by number; "" has none.
+func CallNames() []string { return callTable() }
+
 // callTable names the calls of this architecture by number; "" has no name.
 func callTable() []string { return strings.Split(callNamesText, "\n") }

@@ -23,22 +23,19 @@ func Install(name string) error {
 	if err != nil {
 		return err
 	}
+	prog = installable(prog)
 	if err := catchDenials(); err != nil {
 		return fmt.Errorf("prepare the handler of denied calls: %w", err)
 	}
 	fprog := &unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
 	// SAFETY: fprog and prog are kept alive over the call; the kernel copies them.
-	r, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
-		unix.SECCOMP_FILTER_FLAG_TSYNC|unix.SECCOMP_FILTER_FLAG_LOG, uintptr(unsafe.Pointer(fprog)))
+	r, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, installFlags, uintptr(unsafe.Pointer(fprog)))
 	runtime.KeepAlive(fprog)
 	runtime.KeepAlive(prog)
 	if errno != 0 {
 		return errno
 	}
-	if r != 0 {
-		return fmt.Errorf("thread %d could not be put under the filter", r)
-	}
-	return nil
+	return installed(r)
 }
 
 // load decodes an embedded filter.

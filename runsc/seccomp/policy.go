@@ -28,6 +28,22 @@ type Rule struct {
 	Args   []Cond
 	Reason string // what needs it; a rule without one fails the tests
 	Arch   string // GOARCH if the call exists there only
+	Unseen string // why a run of the tests may not show that it is needed; see TestRulesAreNeeded
+}
+
+// Allows says whether a call with these arguments satisfies the rule.
+func (r *Rule) Allows(args [6]uint64) bool {
+	return !slices.ContainsFunc(r.Args, func(c Cond) bool { return !c.holds(args[c.Arg]) })
+}
+
+func (c *Cond) holds(arg uint64) bool {
+	if c.Op == NotEq {
+		return arg != c.Values[0]
+	}
+	if c.Mask != 0 {
+		arg &= c.Mask
+	}
+	return slices.Contains(c.Values, arg)
 }
 
 // Policy is a list of rules for one purpose.

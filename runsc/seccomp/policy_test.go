@@ -96,26 +96,16 @@ func overlap(a, b []Cond) bool {
 // apart is decided for conditions that list values, by trying them.
 func apart(x, y Cond) bool {
 	for _, v := range x.Values {
-		if holds(y, v) {
+		if y.holds(v) {
 			return false
 		}
 	}
 	for _, v := range y.Values {
-		if holds(x, v) {
+		if x.holds(v) {
 			return false
 		}
 	}
 	return x.Op == In && y.Op == In
-}
-
-func holds(c Cond, arg uint64) bool {
-	if c.Op == NotEq {
-		return arg != c.Values[0]
-	}
-	if c.Mask != 0 {
-		arg &= c.Mask
-	}
-	return slices.Contains(c.Values, arg)
 }
 
 var auditArch = map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64}
@@ -203,7 +193,7 @@ func checkCompiled(t *testing.T, f Filter, arch string) {
 
 func anyRule(rules []Rule, call string, args [6]uint64) bool {
 	return slices.ContainsFunc(rules, func(r Rule) bool {
-		return r.Call == call && !slices.ContainsFunc(r.Args, func(c Cond) bool { return !holds(c, args[c.Arg]) })
+		return r.Call == call && r.Allows(args)
 	})
 }
 
@@ -221,7 +211,7 @@ func satisfying(r Rule, nr, arch uint32) *seccompData {
 // violating finds a value for which c does not hold.
 func violating(c Cond) uint64 {
 	for _, v := range []uint64{0xdeadbeef, 0xdeadbeefdeadbeef, 1 << 63, c.Values[0]} {
-		if !holds(c, v) {
+		if !c.holds(v) {
 			return v
 		}
 	}

@@ -27,17 +27,8 @@ const (
 	seizeOptions    = unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACESECCOMP
 )
 
-// What a clone may ask for in the stubs: a thread that is traced from its birth, and a
-// copy of the stub that is a child of the Sentry. No namespaces, no signal on its death.
-const (
-	stubThread = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND |
-		unix.CLONE_THREAD | unix.CLONE_SYSVSEM | unix.CLONE_PTRACE
-	stubFork = unix.CLONE_PARENT | unix.CLONE_FS | unix.CLONE_FILES
-)
-
-// platformPtrace is what the ptrace platform adds. The filter is inherited by the stubs,
-// where the platform makes the same calls by hand; calls of applications never reach it
-// (PTRACE_SYSEMU), and the stubs have a shorter filter of their own on top.
+// platformPtrace is what the ptrace platform adds. Stubs do not inherit the filter: they
+// are copies of one that was made before, and have a filter of their own.
 var platformPtrace = Policy{Name: "ptrace", Rules: []Rule{
 	{Call: "ptrace", Args: []Cond{eq64(0, ptraceGetRegs, ptraceSetRegs, ptraceCont, ptraceSysemu,
 		ptraceGetSigInfo, ptraceDetach, ptraceInterrupt, ptraceGetSyscallInfo)},
@@ -48,10 +39,7 @@ var platformPtrace = Policy{Name: "ptrace", Rules: []Rule{
 		Reason: "registers and vector state of a stub", Arch: "arm64"},
 	{Call: "ptrace", Args: []Cond{eq64(0, ptraceSeize), eq64(3, seizeOptions)},
 		Reason: "attach to a stub at rest; it must die with the Sentry"},
-	{Call: "clone", Args: []Cond{eq64(0, stubThread, stubFork)}, Reason: "a new thread in a stub, a copy of a stub"},
 	{Call: "wait4", Args: []Cond{eq(2, unix.WALL)}, Reason: "stops and deaths of stubs"},
 	{Call: "sched_setaffinity", Reason: "a stub runs on the processor of its driver"},
 	{Call: "getcpu", Reason: "which processor the driver is on"},
-	{Call: "getppid", Reason: "a new stub checks that the Sentry still lives"},
-	{Call: "pause", Reason: "a stub without work", Arch: "amd64"},
 }}

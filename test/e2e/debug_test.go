@@ -11,7 +11,7 @@ func TestDebug(t *testing.T) {
 	r, b, id := ours(t), newBundle(t, forever), newID()
 	r.detached(t, "run", "--detach", "--bundle", b.dir, id).must(t, "run")
 	for flag, want := range map[string]string{
-		"--stacks": `(?s)task 1 of process 1 \(sh\): S.*goroutine \d+`,
+		"--stacks": `(?s)task 1 of process 1 \(sh\): [RSD].*goroutine \d+`,
 		"--mounts": `(?m)^\d+ \d+ \d+:\d+ / /proc .* - proc proc `,
 		"--maps=1": `(?s)process 1 \(sh\).* /bin/busybox`,
 	} {
