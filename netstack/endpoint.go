@@ -71,6 +71,9 @@ func (e *Endpoint) listen() {
 // Close ends the endpoint; what TCP has to send is still sent.
 func (e *Endpoint) Close() {
 	e.wq.EventUnregister(&e.entry)
+	if e.kind == TCP {
+		e.stack.closed()
+	}
 	e.ep.Close()
 }
 

@@ -28,6 +28,8 @@ type Stack struct {
 	loUp  atomic.Bool // lo comes up with the stack
 	s     *stack.Stack
 
+	closings closings
+
 	mu     sync.Mutex
 	links  []*link // by index, rising
 	routes []Route
