@@ -3,7 +3,6 @@ package syscalls
 import (
 	"lazaret/sentry/fs/pipe"
 	"lazaret/sentry/kernel"
-	"lazaret/sentry/tty"
 	"lazaret/sentry/vfs"
 	"lazaret/syscalls/abi"
 )
@@ -72,11 +71,28 @@ func Fcntl(t *kernel.Task, a *abi.Args) (uint64, error) {
 		return done0(t.Files().SetCloexec(fd, arg&abi.FD_CLOEXEC != 0))
 	case abi.F_GETFL:
 		return uint64(f.Flags()), nil
+	case fDupfdQuery:
+		return sameFile(t, f, int32(arg))
 	}
 	if f.Mode&vfs.ModePath != 0 {
 		return 0, abi.EBADF
 	}
 	return fcntlIO(t, f, cmd, arg)
+}
+
+// fDupfdQuery is F_DUPFD_QUERY of Linux 6.10: is arg the same open file?
+const fDupfdQuery = 1024 + 3
+
+func sameFile(t *kernel.Task, f *vfs.File, fd int32) (uint64, error) {
+	o, err := getFile(t, fd)
+	if err != nil {
+		return 0, err
+	}
+	defer o.DecRef()
+	if o == f {
+		return 1, nil
+	}
+	return 0, nil
 }
 
 // fcntlIO does the requests that O_PATH files refuse.
@@ -254,61 +270,6 @@ func setOwner(t *kernel.Task, f *vfs.File, o vfs.FileOwner, ex ownerEx) error {
 	o.Type, o.PID, o.UID, o.EUID = ex.Type, ex.PID, c.RUID, c.EUID
 	f.SetOwner(o)
 	return nil
-}
-
-// Ioctl is ioctl(2): first the requests that every file knows.
-func Ioctl(t *kernel.Task, a *abi.Args) (uint64, error) {
-	f, err := getIOFile(t, a.Int(0))
-	if err != nil {
-		return 0, err
-	}
-	defer f.DecRef()
-	cmd, arg := a.Uint(1), a.Size(2)
-	switch cmd {
-	case abi.FIOCLEX:
-		return done0(t.Files().SetCloexec(a.Int(0), true))
-	case abi.FIONCLEX:
-		return done0(t.Files().SetCloexec(a.Int(0), false))
-	case abi.FIONBIO:
-		on, err := copyIn[int32](t, abi.Addr(arg))
-		if err != nil {
-			return 0, err
-		}
-		f.SetNonBlocking(on != 0)
-		return 0, nil
-	case abi.FIOASYNC:
-		on, err := copyIn[int32](t, abi.Addr(arg))
-		if err != nil {
-			return 0, err
-		}
-		return done0(f.SetAsync(on != 0))
-	case abi.FICLONE:
-		return 0, cloneFile(t, f, int32(arg))
-	case abi.TIOCGPTPEER:
-		peer, err := tty.PeerOf(t.Ctx(), f, uint32(arg))
-		if err != nil {
-			return 0, err
-		}
-		return install(t, peer, arg&abi.O_CLOEXEC != 0)
-	}
-	return f.Ioctl(t.Ctx(), cmd, arg, t.MM())
-}
-
-// cloneFile is FICLONE (ioctl_ficlone(2)): no file system here shares blocks between files,
-// but what is wrong with the arguments is said first.
-func cloneFile(t *kernel.Task, to *vfs.File, fd int32) error {
-	from, err := getIOFile(t, fd)
-	if err != nil {
-		return err
-	}
-	defer from.DecRef()
-	if from.Inode.Super() != to.Inode.Super() {
-		return abi.EXDEV
-	}
-	if err := (filePair{in: from, out: to}).rangeable(); err != nil {
-		return err
-	}
-	return abi.EOPNOTSUPP
 }
 
 // Flock is flock(2).
