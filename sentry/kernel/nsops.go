@@ -118,7 +118,7 @@ func (t *Task) makeFresh(n, fresh *Namespaces, u *auth.UserNamespace, flags uint
 		n.Net = nil
 	}
 	if flags&abi.CLONE_NEWNS != 0 { // last: it moves fs
-		m, err := n.Mnt.Mounts.Fork(fs, u)
+		m, err := n.Mnt.Mounts.Fork(t.container.Account, fs, u)
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,12 @@ import (
 // DentryLimit is how many dentries a super block keeps beyond the pinned ones.
 const DentryLimit = 1 << 17
 
+// totalDentries is how many dentries all super blocks keep together, but for some that are
+// in use: above it, who adds one makes its own cache smaller.
+const totalDentries = 1 << 19
+
+var dentries atomic.Int64 // hashed ones, of all super blocks
+
 const minBuckets = 64
 
 // staleLimit is the DentryLimit of file systems whose names go by themselves: what was
@@ -74,10 +80,16 @@ func (c *dcache) insert(d *Dentry) bool {
 		return false
 	}
 	c.linkLocked(n)
-	shrink := c.count > c.limit
+	want := 0
+	switch {
+	case c.count > c.limit:
+		want = c.limit / 64
+	case dentries.Load() > totalDentries:
+		want = max(c.count/16, 2)
+	}
 	c.mu.Unlock()
-	if shrink {
-		c.shrink(c.limit / 64)
+	if want > 0 {
+		c.shrink(want)
 	}
 	return true
 }
@@ -93,6 +105,7 @@ func (c *dcache) linkLocked(n *dnode) {
 	b.Store(n)
 	n.parent.children.Add(1)
 	c.count++
+	dentries.Add(1)
 }
 
 // growLocked doubles the table. Readers of the old one see it as it was, so every
@@ -128,6 +141,7 @@ func (c *dcache) unlinkLocked(d *Dentry) bool {
 	n.hashed.Store(false)
 	n.parent.children.Add(-1)
 	c.count--
+	dentries.Add(-1)
 	return true
 }
 

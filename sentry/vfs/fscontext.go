@@ -253,7 +253,7 @@ func Fsmount(ctx *Context, f *File, attr uint64) (*File, error) {
 	if c.phase != phaseMount {
 		return nil, abi.EBUSY
 	}
-	m, err := newMount(c.super.root, c.spec.Source, fl, ctx.Creds.UserNS)
+	m, err := newMount(ctx.Account, c.super.root, c.spec.Source, fl, ctx.Creds.UserNS)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"lazaret/sentry/auth"
+	"lazaret/sentry/memfile"
 	"lazaret/sentry/wait"
 	"lazaret/syscalls/abi"
 )
@@ -24,6 +25,7 @@ type Mount struct {
 	placed atomic.Pointer[Path]
 	ns     atomic.Pointer[MountNamespace] // nil: not in a tree
 	userns *auth.UserNamespace
+	acct   *memfile.Account // pays mountCost; nil: nobody
 
 	// Guarded by mounts.mu.
 	children   []*Mount
@@ -67,12 +69,24 @@ type MountNamespace struct {
 	count int
 }
 
-// newMount returns a mount of root that is nowhere yet.
-func newMount(root *Dentry, source string, flags uint32, ns *auth.UserNamespace) (*Mount, error) {
+// mountCost is what a mount is charged for, in bytes: itself, and for most a super block
+// with its tables.
+const mountCost = 4096
+
+// newMount returns a mount of root that is nowhere yet, which acct pays for.
+func newMount(acct *memfile.Account, root *Dentry, source string, flags uint32, ns *auth.UserNamespace) (*Mount, error) {
+	if acct != nil {
+		if err := acct.Charge(mountCost); err != nil {
+			return nil, err
+		}
+	}
 	if !root.TryIncRef() {
+		if acct != nil {
+			acct.Uncharge(mountCost)
+		}
 		return nil, abi.ENOENT
 	}
-	m := &Mount{id: lastMountID.Add(1), super: root.super, root: root, Source: source, userns: ns}
+	m := &Mount{id: lastMountID.Add(1), super: root.super, root: root, Source: source, userns: ns, acct: acct}
 	m.flags.Store(flags & perMount)
 	m.refs.Store(1) // the tree's, or the one who made it
 	m.super.get()
@@ -81,7 +95,7 @@ func newMount(root *Dentry, source string, flags uint32, ns *auth.UserNamespace)
 
 // NewMountNamespace returns a namespace with one user, whose root is s.
 func NewMountNamespace(s *Super, source string, flags uint32, userns *auth.UserNamespace) (*MountNamespace, error) {
-	m, err := newMount(s.root, source, atimeDefault(flags), userns)
+	m, err := newMount(nil, s.root, source, atimeDefault(flags), userns)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +108,7 @@ func NewMountNamespace(s *Super, source string, flags uint32, userns *auth.UserN
 // KernelMount returns a mount of s that is in no namespace: for files that the kernel
 // makes itself (pipes, sockets, memfds).
 func KernelMount(s *Super) *Mount {
-	m, err := newMount(s.root, s.Type, 0, nil)
+	m, err := newMount(nil, s.root, s.Type, 0, nil)
 	if err != nil {
 		return nil
 	}
@@ -203,6 +217,9 @@ func (m *Mount) decRef() {
 	if m.refs.Add(-1) == 0 && m.refs.CompareAndSwap(0, deadRefs) {
 		m.root.DecRef()
 		m.super.put()
+		if m.acct != nil {
+			m.acct.Uncharge(mountCost)
+		}
 	}
 }
 

@@ -5,12 +5,14 @@ import (
 	"slices"
 
 	"lazaret/sentry/auth"
+	"lazaret/sentry/memfile"
 	"lazaret/syscalls/abi"
 )
 
-// Fork returns a copy of ns with one user (CLONE_NEWNS), owned by userns. fs, which is
-// the new namespace's task's own, moves its root and working directory into the copy.
-func (ns *MountNamespace) Fork(fs *FSInfo, userns *auth.UserNamespace) (*MountNamespace, error) {
+// Fork returns a copy of ns with one user (CLONE_NEWNS), owned by userns; acct pays for its
+// mounts. fs, which is the new namespace's task's own, moves its root and working directory
+// into the copy.
+func (ns *MountNamespace) Fork(acct *memfile.Account, fs *FSInfo, userns *auth.UserNamespace) (*MountNamespace, error) {
 	n := &MountNamespace{ID: lastNSID.Add(1), UserNS: userns}
 	n.users.Store(1)
 	less := userns != ns.UserNS
@@ -24,7 +26,7 @@ func (ns *MountNamespace) Fork(fs *FSInfo, userns *auth.UserNamespace) (*MountNa
 		mounts.mu.Unlock()
 		return nil, abi.EINVAL
 	}
-	root, err := cloneTreeLocked(ns.root, ns.root.root, how, nil, pairs)
+	root, err := cloneTreeLocked(acct, ns.root, ns.root.root, how, nil, pairs)
 	if err != nil {
 		mounts.mu.Unlock()
 		return nil, err

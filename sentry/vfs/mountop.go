@@ -96,7 +96,7 @@ func MountSuper(ctx *Context, s *Super, p Path, source string, flags uint32) err
 	if s.UserNS != nil && s.UserNS.Parent != nil {
 		fl |= abi.MS_NODEV
 	}
-	m, err := newMount(s.root, source, fl, userns)
+	m, err := newMount(ctx.Account, s.root, source, fl, userns)
 	if err != nil {
 		s.discard()
 		return err
@@ -201,10 +201,10 @@ func cloneFrom(ctx *Context, from Path, recursive bool) (*Mount, error) {
 				return nil, abi.EINVAL
 			}
 		}
-		m, err := cloneLocked(from.Mount, from.Dentry, cloneBind)
+		m, err := cloneLocked(ctx.Account, from.Mount, from.Dentry, cloneBind)
 		return m, err
 	}
-	return cloneTreeLocked(from.Mount, from.Dentry, cloneBind, func(m *Mount) bool { return m.unbindable }, nil)
+	return cloneTreeLocked(ctx.Account, from.Mount, from.Dentry, cloneBind, func(m *Mount) bool { return m.unbindable }, nil)
 }
 
 // mountRoot checks that p is the root of a mount in the caller's namespace.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"lazaret/sentry/memfile"
 	"lazaret/syscalls/abi"
 )
 
@@ -100,9 +101,9 @@ const (
 	cloneSlaveShared
 )
 
-// cloneLocked returns a copy of m with root as its root, not attached.
-func cloneLocked(m *Mount, root *Dentry, how int) (*Mount, error) {
-	c, err := newMount(root, m.Source, m.flags.Load(), m.userns)
+// cloneLocked returns a copy of m with root as its root, not attached, which acct pays for.
+func cloneLocked(acct *memfile.Account, m *Mount, root *Dentry, how int) (*Mount, error) {
+	c, err := newMount(acct, root, m.Source, m.flags.Load(), m.userns)
 	if err != nil {
 		return nil, err
 	}
@@ -130,8 +131,8 @@ func cloneLocked(m *Mount, root *Dentry, how int) (*Mount, error) {
 
 // cloneTreeLocked copies the mounts at and below root. Mounts that skip says are left
 // out with all below them.
-func cloneTreeLocked(m *Mount, root *Dentry, how int, skip func(*Mount) bool, pairs map[*Mount]*Mount) (*Mount, error) {
-	c, err := cloneLocked(m, root, how)
+func cloneTreeLocked(acct *memfile.Account, m *Mount, root *Dentry, how int, skip func(*Mount) bool, pairs map[*Mount]*Mount) (*Mount, error) {
+	c, err := cloneLocked(acct, m, root, how)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +144,7 @@ func cloneTreeLocked(m *Mount, root *Dentry, how int, skip func(*Mount) bool, pa
 		if !isAncestor(root, place.Dentry) || skip != nil && skip(child) {
 			continue
 		}
-		cc, err := cloneTreeLocked(child, child.root, how, skip, pairs)
+		cc, err := cloneTreeLocked(acct, child, child.root, how, skip, pairs)
 		if err != nil {
 			dropMounts(umountTreeLocked(c, nil))
 			return nil, err
@@ -221,7 +222,7 @@ func propagateLocked(src *Mount, p Path) error {
 		if tns != nil && tns.count+size > MountLimit {
 			continue
 		}
-		c, err := cloneTreeLocked(from, from.root, t.how, nil, nil)
+		c, err := cloneTreeLocked(src.acct, from, from.root, t.how, nil, nil)
 		if err != nil {
 			continue
 		}

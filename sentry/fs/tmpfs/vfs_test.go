@@ -260,7 +260,7 @@ func TestMounts(t *testing.T) {
 	for _, i := range w.ns.MountInfos(ctx.FS.Root()) {
 		t.Log(i.String())
 	}
-	n, err := w.ns.Fork(nil, ctx.Creds.UserNS)
+	n, err := w.ns.Fork(nil, nil, ctx.Creds.UserNS)
 	must(err)
 	n.DecUsers()
 }
