@@ -241,14 +241,15 @@ func (cr *creator) hooks() error {
 		name  string
 		hooks []specs.Hook
 		dir   string
+		place *hookPlace
 	}{
 		//lint:ignore SA1019 deprecated, and used by every docker
-		{"prestart", h.Prestart, ""},
-		{"createRuntime", h.CreateRuntime, ""},
-		{"createContainer", h.CreateContainer, cr.c.Bundle},
+		{"prestart", h.Prestart, "", nil},
+		{"createRuntime", h.CreateRuntime, "", nil},
+		{"createContainer", h.CreateContainer, cr.c.Bundle, containerPlace(cr.opts.Spec)},
 	} {
 		cr.ran = cr.ran || len(set.hooks) > 0
-		if err := runHooks(set.name, set.hooks, state, set.dir); err != nil {
+		if err := runHooks(set.name, set.hooks, state, set.dir, set.place); err != nil {
 			return err
 		}
 	}

@@ -8,20 +8,81 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // maxHookOutput bounds what of a hook's output an error shows.
 const maxHookOutput = 1024
 
+// hookPlace is where hooks run that belong into the container's namespaces. The real ones
+// are the Sentry's, in its own kernel, where no host program runs: what stands for them on
+// the host are new ones, which keep what a hook does from the host's, and those that the
+// spec names by a path.
+type hookPlace struct {
+	fresh int            // CLONE_NEW*
+	join  map[string]int // path, CLONE_NEW*
+}
+
+// containerPlace is the place of createContainer hooks; nil is runsc's own. A path of a
+// mount namespace is left out: the hook's own path is one of the runtime's.
+func containerPlace(s *specs.Spec) *hookPlace {
+	if s.Linux == nil || os.Geteuid() != 0 {
+		return nil // without root, what a user namespace does not allow: run where runsc is
+	}
+	p := &hookPlace{fresh: unix.CLONE_NEWNS, join: map[string]int{}}
+	for _, ns := range s.Linux.Namespaces {
+		flag := map[specs.LinuxNamespaceType]int{
+			specs.NetworkNamespace: unix.CLONE_NEWNET, specs.IPCNamespace: unix.CLONE_NEWIPC, specs.UTSNamespace: unix.CLONE_NEWUTS,
+		}[ns.Type]
+		switch {
+		case flag == 0:
+		case ns.Path == "":
+			p.fresh |= flag
+		default:
+			p.join[ns.Path] = flag
+		}
+	}
+	return p
+}
+
+// run runs cmd in the place.
+func (p *hookPlace) run(cmd *exec.Cmd) error {
+	if p == nil {
+		return cmd.Run()
+	}
+	cmd.SysProcAttr.Unshareflags = uintptr(p.fresh) // of mounts: private, as package syscall makes them
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never undone: the thread ends with its namespaces
+		done <- p.runHere(cmd)
+	}()
+	return <-done
+}
+
+func (p *hookPlace) runHere(cmd *exec.Cmd) error {
+	for path, flag := range p.join {
+		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			err = unix.Setns(fd, flag)
+			unix.Close(fd)
+		}
+		if err != nil {
+			return fmt.Errorf("join namespace %s: %w", path, err)
+		}
+	}
+	return cmd.Run()
+}
+
 // runHooks runs hooks in order and stops at the first failure.
-func runHooks(name string, hooks []specs.Hook, state *specs.State, dir string) error {
+func runHooks(name string, hooks []specs.Hook, state *specs.State, dir string, place *hookPlace) error {
 	for i := range hooks {
-		if err := runHook(&hooks[i], state, dir); err != nil {
+		if err := runHook(&hooks[i], state, dir, place); err != nil {
 			return fmt.Errorf("%s hook #%d (%s): %w", name, i, hooks[i].Path, err)
 		}
 	}
@@ -30,7 +91,7 @@ func runHooks(name string, hooks []specs.Hook, state *specs.State, dir string) e
 
 // runHook runs one hook with the state on its stdin. A hook that passes its timeout is
 // killed with everything in its process group.
-func runHook(h *specs.Hook, state *specs.State, dir string) error {
+func runHook(h *specs.Hook, state *specs.State, dir string, place *hookPlace) error {
 	stdin, err := json.Marshal(state)
 	if err != nil {
 		return fmt.Errorf("encode state: %w", err)
@@ -56,7 +117,7 @@ func runHook(h *specs.Hook, state *specs.State, dir string) error {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	// A daemon that a hook leaves behind may keep the pipes open.
 	cmd.WaitDelay = 2 * time.Second
-	err = cmd.Run()
+	err = place.run(cmd)
 	if errors.Is(err, exec.ErrWaitDelay) {
 		err = nil
 	}

@@ -20,7 +20,7 @@ func TestRunHook(t *testing.T) {
 	h := sh("cat > " + out + "; echo \"$A:$HOME\" >> " + out)
 	h.Env = []string{"A=b"}
 	state := &specs.State{ID: "c1", Pid: 7, Status: "creating"}
-	if err := runHook(&h, state, ""); err != nil {
+	if err := runHook(&h, state, "", nil); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(out)
@@ -50,7 +50,7 @@ func TestHookErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
-			err := runHooks("prestart", []specs.Hook{tc.hook}, &specs.State{}, "")
+			err := runHooks("prestart", []specs.Hook{tc.hook}, &specs.State{}, "", nil)
 			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), "prestart hook #0") {
 				t.Errorf("error = %v, want %q", err, tc.want)
 			}
@@ -61,7 +61,7 @@ func TestHookErrors(t *testing.T) {
 	}
 	quiet := sh("exec true <&-")
 	big := &specs.State{Annotations: map[string]string{"x": strings.Repeat("x", 1<<20)}}
-	if err := runHook(&quiet, big, ""); err != nil && !strings.Contains(err.Error(), "broken pipe") {
+	if err := runHook(&quiet, big, "", nil); err != nil && !strings.Contains(err.Error(), "broken pipe") {
 		t.Errorf("hook without stdin: %v", err)
 	}
 }
@@ -129,5 +129,43 @@ func TestHooksInLife(t *testing.T) {
 	w.warnings = nil
 	if err := c.Delete(true, w.warn); err != nil || len(w.warnings) != 1 {
 		t.Errorf("delete with a failing poststop hook: %v, warnings %q", err, w.warnings)
+	}
+}
+
+// TestContainerHooks: createContainer hooks have namespaces of their own, so that a mount
+// that one makes is not the host's, or the ones that the spec names.
+func TestContainerHooks(t *testing.T) {
+	dir := t.TempDir()
+	out := filepath.Join(dir, "out")
+	h := sh("readlink /proc/self/ns/mnt /proc/self/ns/net /proc/self/ns/uts > " + out + "; mkdir " + dir + "/m && mount -t tmpfs hook " + dir + "/m && touch " + dir + "/m/f")
+	for _, path := range []string{"", "/proc/self/ns/net"} {
+		os.Remove(filepath.Join(dir, "m"))
+		place := containerPlace(&specs.Spec{Linux: &specs.Linux{Namespaces: []specs.LinuxNamespace{
+			{Type: specs.MountNamespace}, {Type: specs.NetworkNamespace, Path: path}, {Type: specs.PIDNamespace},
+		}}})
+		if err := runHooks("createContainer", []specs.Hook{h}, &specs.State{}, dir, place); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, same := range []bool{false, path != "", true} {
+			kind := []string{"mnt", "net", "uts"}[i]
+			own, err := os.Readlink("/proc/self/ns/" + kind)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Fields(string(text))[i]; (got == own) != same {
+				t.Errorf("network path %q: %s of the hook is %s, ours %s", path, kind, got, own)
+			}
+		}
+		if _, err := os.Stat(filepath.Join(dir, "m", "f")); err == nil {
+			t.Error("the hook's mount is the host's")
+		}
+	}
+	place := &hookPlace{join: map[string]int{"/no/such/namespace": 0}}
+	if err := runHooks("createContainer", []specs.Hook{h}, &specs.State{}, dir, place); err == nil || !strings.Contains(err.Error(), "/no/such/namespace") {
+		t.Errorf("a namespace that is not there: %v", err)
 	}
 }

@@ -28,7 +28,7 @@ func (c *Container) Start(warn func(string)) error {
 		return c.explain("start", c.Client().Start(ctx, c.ID))
 	})
 	if err == nil && c.Spec.Hooks != nil {
-		err = runHooks("poststart", c.Spec.Hooks.Poststart, c.ociState(Running), "")
+		err = runHooks("poststart", c.Spec.Hooks.Poststart, c.ociState(Running), "", nil)
 	}
 	if err != nil {
 		// "stop the container, and continue the lifecycle at step 12".
@@ -154,7 +154,7 @@ func (c *Container) poststop(warn func(string)) {
 	}
 	for i := range c.Spec.Hooks.Poststop {
 		hook := &c.Spec.Hooks.Poststop[i]
-		if err := runHook(hook, c.ociState(Stopped), ""); err != nil && warn != nil {
+		if err := runHook(hook, c.ociState(Stopped), "", nil); err != nil && warn != nil {
 			warn(fmt.Sprintf("poststop hook #%d (%s): %v", i, hook.Path, err))
 		}
 	}
