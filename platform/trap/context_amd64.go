@@ -108,9 +108,6 @@ func (c *context) bind(a *addressSpace) error {
 		return fmt.Errorf("make a stub thread: %w", err)
 	}
 	c.thread = t
-	if _, err := t.wait(0); err != nil {
-		return err
-	}
 	c.target.Store(uint64(a.pid)<<32 | uint64(t.tid))
 	c.p.place.moved(c)
 	return nil

@@ -83,7 +83,7 @@ const (
 // Offsets in a thread's slot. The application can write all of it.
 const (
 	slotPost       = 0x00 // futex: 1: the thread has stopped; 2: it is dead
-	slotKind       = 0x04 // a signal number, or kindStarted, kindNotRun
+	slotKind       = 0x04 // a signal number, or kindNotRun
 	slotFrame      = 0x08 // stub address of the signal frame
 	slotFP         = 0x10 // stub address of the XSAVE image to load
 	slotFS         = 0x18 // segment bases where user code can change them
@@ -106,8 +106,7 @@ const (
 )
 
 const (
-	kindStarted = 0
-	kindNotRun  = 0x100
+	kindNotRun = 0x100
 
 	flagBases = 3
 	flagExit  = 4

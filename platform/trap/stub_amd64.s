@@ -448,12 +448,9 @@ start:
 	SYSCALL
 	TESTQ	AX, AX
 	JNZ	die
-	MOVL	$0, S_GO(BX)
+	// The Sentry may have said go already.
 	MOVL	$1, S_MASKED(BX)
-	MOVL	$0, S_KIND(BX)
-	MOVL	$1, AX
-	XCHGL	AX, S_POST(BX)
-	JMP	posted
+	JMP	wait
 
 	PCALIGN	$256
 	// 0x500 codeHandler: RSP is the frame, RDI the signal, RDX the ucontext, and RSP

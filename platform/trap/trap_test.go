@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 		StubMaps: map[uint64]string{codeBase: "r-xp", dataBase: "r--p", reqBase: "r--s"},
 		SigIgn:   "ffffffffbfbbfa27", SigBlk: "fffffffffffbfeff",
 		FaultCodes: true, HostStops: true,
-	}, nil)
+	}, map[string]func() error{"confined": confined})
 }
 
 func TestPlatform(t *testing.T)      { platformtest.Run(t) }
