@@ -173,7 +173,7 @@ func (a *app) globalFlags(root *cobra.Command) {
 	f.StringVar(&a.rootless, "rootless", "auto", "ignore cgroup permission errors ('true', 'false', or 'auto')")
 	f.String("criu", "", "ignored, for compatibility")
 	_ = f.MarkHidden("criu")
-	f.StringVar(&a.flags.Platform, "platform", "ptrace", "how application code runs: ptrace (everywhere), or trap (faster)")
+	f.StringVar(&a.flags.Platform, "platform", "trap", "how application code runs: trap, or ptrace (slower, for hosts that lack what trap needs)")
 	f.StringVar(&a.flags.Overlay, "overlay", "root", "what gets a writable layer in memory: root, all (bind mounts too) or none")
 	f.StringVar(&a.flags.Network, "network", "sandbox", "network of the sandbox: sandbox, none or host")
 	f.BoolVar(&a.flags.Strace, "strace", false, "log every system call of the application")

@@ -16,7 +16,7 @@ import (
 )
 
 // platforms are the ones that every program runs on.
-var platforms = []string{"ptrace"}
+var platforms = []string{"ptrace", "trap"}
 
 // runTimeout bounds one run of one program.
 const runTimeout = 30 * time.Second
