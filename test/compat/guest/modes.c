@@ -156,6 +156,7 @@ int main(void) {
     H("supplementary groups");
     M(mkdir("grp", 0770));
     M(chown("grp", 0, 300));
+    M(chmod("grp", 0770));
     CHILD({
         gid_t g[2] = {300, 301};
         M(setgroups(2, g));
@@ -180,6 +181,7 @@ int main(void) {
     CHILD(become(1001, 1001); R(open("odd", O_RDONLY) >= 0));
     H("directories");
     M(mkdir("wx", 0733));
+    M(chmod("wx", 0733));
     M(mkdir("ro", 0755));
     put("ro/f", "");
     M(mkdir("r-only", 0744));
