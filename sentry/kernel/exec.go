@@ -103,6 +103,7 @@ func (t *Task) becomeProgram(img *Image) {
 		exe.DecRef()
 	}
 	_ = t.pctx.SetFPState(nil)
+	t.watch = watchState{}
 	t.altStack = abi.SigStack{Flags: abi.SS_DISABLE}
 	// Handlers become private, then default.
 	tg.sigMu.Lock()

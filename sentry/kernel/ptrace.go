@@ -37,6 +37,7 @@ type traceState struct {
 	callData      uint32
 	fpRequest     *fpRequest
 	fpQ           wait.Queue
+	watch         watchState
 }
 
 // fpRequest asks a stopped tracee's goroutine for its floating point state, which only it
@@ -95,6 +96,9 @@ func (t *Task) unlinkTracerLocked() {
 	defer tg.sigMu.Unlock()
 	t.ptraced.Store(false)
 	t.seize, t.traceOpts, t.traceMode, t.traceStepping = false, 0, traceCont, false
+	if t.stop.parked == parkedTraced { // else it may be running with them: exec clears them
+		t.watch = watchState{}
+	}
 	t.jobctl &^= jobTrapStop | jobTrapNotify | jobListening
 	if !t.exiting.Load() && (tg.stopFlags&groupStopped != 0 || tg.groupStopCount > 0) && !tg.groupExit {
 		t.jobctl |= jobStopPending

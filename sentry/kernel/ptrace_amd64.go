@@ -74,20 +74,22 @@ func (t *Task) ptraceArch(o *Task, req int64, addr, data uint64) error {
 			return abi.EIO
 		}
 		v := uint64(0)
-		if addr < regsSize {
+		switch {
+		case addr < regsSize:
 			v = binary.LittleEndian.Uint64(o.regsBytes()[addr:])
+		case addr >= debugRegsOff:
+			v = o.debugReg((addr - debugRegsOff) / 8)
 		}
 		return t.putWord(data, v)
 	case abi.PTRACE_POKEUSR:
 		if addr&7 != 0 || addr >= userSize {
 			return abi.EIO
 		}
+		if addr >= debugRegsOff {
+			return o.setDebugReg((addr-debugRegsOff)/8, data)
+		}
 		if addr >= regsSize {
-			// TODO: debug registers (hardware breakpoints).
-			if data == 0 {
-				return nil
-			}
-			return abi.EINVAL
+			return abi.EIO
 		}
 		b := o.regsBytes()
 		binary.LittleEndian.PutUint64(b[addr:], data)

@@ -58,7 +58,11 @@ func (t *Task) switchToUser() (platform.Event, error) {
 		t.k.sampleLoad(start)
 	}
 	t.inSyscall = false
+	t.beginWatch()
 	ev, err := t.pctx.Switch(t.mm.Load().AS(), &t.regs)
+	if t.endWatch(&ev) {
+		ev = platform.Event{Kind: platform.EventInterrupt}
+	}
 	t.inUser.Store(false)
 	t.lastUserNS = nowNS()
 	t.sleepNS = 0
