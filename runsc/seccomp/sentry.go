@@ -14,6 +14,9 @@ const (
 	futexWakePrivate = 129
 )
 
+// timing is why a run may do without what it needs on another day.
+const timing = "how busy the machine is decides whether a run has it"
+
 func sig(s unix.Signal) uint64 { return uint64(s) }
 
 // sentryBase is what the Sentry needs on any platform. It has no call that makes a file,
@@ -22,7 +25,7 @@ var sentryBase = Policy{Name: "sentry", Rules: []Rule{
 	// The Go runtime.
 	{Call: "futex", Args: []Cond{eq(1, futexWaitPrivate, futexWakePrivate)}, Reason: "Go runtime: locks and sleeping threads"},
 	{Call: "nanosleep", Reason: "Go runtime: sysmon"},
-	{Call: "sched_yield", Reason: "Go runtime: spinning locks"},
+	{Call: "sched_yield", Reason: "Go runtime: spinning locks", Unseen: timing},
 	{Call: "clone", Args: []Cond{eq64(0, goThread|unix.CLONE_SETTLS)}, Reason: "Go runtime: a new thread", Arch: "amd64"},
 	{Call: "clone", Args: []Cond{eq64(0, goThread)}, Reason: "Go runtime: a new thread", Arch: "arm64"},
 	{Call: "exit", Reason: "Go runtime: a thread that was locked ends",
