@@ -70,7 +70,7 @@ func checkFlags(f *sandbox.Flags) error {
 	}{
 		{"platform", f.Platform, []string{"trap", "ptrace"}},
 		{"overlay", f.Overlay, []string{"root", "all", "none"}},
-		{"network", f.Network, []string{"sandbox", "none", "host"}},
+		{"network", f.Network, []string{"sandbox", "none"}},
 	} {
 		if !slices.Contains(c.known, c.value) {
 			return fmt.Errorf("--%s %q: want %s", c.flag, c.value, strings.Join(c.known, ", "))

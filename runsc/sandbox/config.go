@@ -17,7 +17,7 @@ const (
 type Flags struct {
 	Platform  string // "trap" or "ptrace"
 	Overlay   string // "root" (default), "all" or "none"
-	Network   string // "none", "sandbox", "host"
+	Network   string // "sandbox" or "none"
 	Strace    bool
 	StraceLog string // file for the strace lines, opened by runsc
 	DebugLog  string // file for the Sentry's and Gofer's log, opened by runsc
