@@ -10,7 +10,7 @@ import (
 var fdRows = []Row{
 	full(abi.SYS_DUP, "dup", Dup, FD),
 	full(abi.SYS_DUP3, "dup3", Dup3, FD, FD, Hex),
-	partial(abi.SYS_FCNTL, "fcntl", Fcntl, "leases and directory notification (F_SETLEASE, F_NOTIFY) are refused", FD, Int, Hex),
+	partial(abi.SYS_FCNTL, "fcntl", Fcntl, "leases and directory notification (F_SETLEASE, F_NOTIFY) are refused; O_ASYNC is kept, SIGIO is not sent", FD, Int, Hex),
 	full(abi.SYS_IOCTL, "ioctl", Ioctl, FD, Hex, Hex),
 	full(abi.SYS_FLOCK, "flock", Flock, FD, Hex),
 }

@@ -10,9 +10,9 @@ var xattrRows = []Row{
 	full(abi.SYS_GETXATTR, "getxattr", onPath(abi.AT_SYMLINK_FOLLOW, getXattr), Path, Path, Buf, Hex),
 	full(abi.SYS_LGETXATTR, "lgetxattr", onPath(0, getXattr), Path, Path, Buf, Hex),
 	full(abi.SYS_FGETXATTR, "fgetxattr", onFD(getXattr), FD, Path, Buf, Hex),
-	full(abi.SYS_SETXATTR, "setxattr", onPath(abi.AT_SYMLINK_FOLLOW, setXattr), Path, Path, Buf, Hex, Hex),
-	full(abi.SYS_LSETXATTR, "lsetxattr", onPath(0, setXattr), Path, Path, Buf, Hex, Hex),
-	full(abi.SYS_FSETXATTR, "fsetxattr", onFD(setXattr), FD, Path, Buf, Hex, Hex),
+	partial(abi.SYS_SETXATTR, "setxattr", onPath(abi.AT_SYMLINK_FOLLOW, setXattr), aclGap, Path, Path, Buf, Hex, Hex),
+	partial(abi.SYS_LSETXATTR, "lsetxattr", onPath(0, setXattr), aclGap, Path, Path, Buf, Hex, Hex),
+	partial(abi.SYS_FSETXATTR, "fsetxattr", onFD(setXattr), aclGap, FD, Path, Buf, Hex, Hex),
 	full(abi.SYS_LISTXATTR, "listxattr", onPath(abi.AT_SYMLINK_FOLLOW, listXattr), Path, Buf, Hex),
 	full(abi.SYS_LLISTXATTR, "llistxattr", onPath(0, listXattr), Path, Buf, Hex),
 	full(abi.SYS_FLISTXATTR, "flistxattr", onFD(listXattr), FD, Buf, Hex),
@@ -20,6 +20,9 @@ var xattrRows = []Row{
 	full(abi.SYS_LREMOVEXATTR, "lremovexattr", onPath(0, removeXattr), Path, Path),
 	full(abi.SYS_FREMOVEXATTR, "fremovexattr", onFD(removeXattr), FD, Path),
 }
+
+// aclGap is what setting of attributes lacks.
+const aclGap = "access lists that say more than a mode are refused"
 
 // onPath and onFD make handlers of an operation on a file that is named by path, whose
 // last symlink is followed or not, or by descriptor.

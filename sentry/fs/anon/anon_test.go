@@ -190,3 +190,30 @@ func TestSignalFD(t *testing.T) {
 		t.Error("SIGKILL can be in the mask")
 	}
 }
+
+// TestNoSeek: the offset of anonymous files does not move, and O_ASYNC means nothing to them.
+func TestNoSeek(t *testing.T) {
+	f, err := NewEventFD(testContext(), 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.DecRef()
+	for _, c := range []struct {
+		off    int64
+		whence int
+		err    error
+	}{{0, abi.SEEK_SET, nil}, {5, abi.SEEK_CUR, nil}, {-5, abi.SEEK_END, nil}, {0, 9, abi.EINVAL}} {
+		if pos, err := f.Seek(testContext(), c.off, c.whence); pos != 0 || err != c.err {
+			t.Errorf("seek %d from %d: %d, %v", c.off, c.whence, pos, err)
+		}
+	}
+	if err := f.SetStatusFlags(testContext(), abi.O_ASYNC|abi.O_NONBLOCK); err != nil || f.Flags()&abi.O_ASYNC != 0 || !f.NonBlocking() {
+		t.Errorf("F_SETFL: %v, flags %#x", err, f.Flags())
+	}
+	if err := f.SetAsync(true); err != abi.ENOTTY {
+		t.Errorf("FIOASYNC: %v", err)
+	}
+	if err := f.SetAsync(false); err != nil {
+		t.Errorf("FIOASYNC off: %v", err)
+	}
+}
