@@ -27,6 +27,7 @@ type vdsoClock struct {
 	page []byte
 	host hostClock
 	tsc  func() uint64
+	cpu  bool // the host's numbers of processors are the sandbox's
 
 	// The last two comparisons with the host, for the rate.
 	lastTSC, lastMono uint64
@@ -76,8 +77,19 @@ func (s *Sentry) startVDSO() error {
 		return nil // every call of the vDSO asks the kernel
 	}
 	c := newVDSOClock(pages[:abi.PageSize], s.k.Clock, vdso.ReadTSC)
+	c.cpu = sameNumbers(s.cfg.Host.CPUs)
 	go c.run()
 	return nil
+}
+
+// sameNumbers reports whether the n-th processor has number n.
+func sameNumbers(cpus []int) bool {
+	for n, cpu := range cpus {
+		if n != cpu {
+			return false
+		}
+	}
+	return true
 }
 
 func newVDSOClock(page []byte, host hostClock, tsc func() uint64) *vdsoClock {
@@ -122,7 +134,7 @@ func (c *vdsoClock) update(next time.Duration) bool {
 	}
 	c.lastTSC, c.lastMono = at.tsc, mono
 	p := &vdso.Params{
-		TSC: true, CPU: true, TSCBase: at.tsc, RealOff: at.real - at.mono, BootOff: at.boot - at.mono,
+		TSC: true, CPU: c.cpu, TSCBase: at.tsc, RealOff: at.real - at.mono, BootOff: at.boot - at.mono,
 		Mult: uint32(rate), Shift: rateShift,
 	}
 	old := c.current.Load()
