@@ -230,6 +230,9 @@ func setOpaque(ctx *vfs.Context, i vfs.Inode) error {
 
 // Make implements vfs.Directory.
 func (d *dir) Make(ctx *vfs.Context, name string, args *vfs.MakeArgs) (vfs.Inode, error) {
+	if args.Mode&abi.S_IFMT == abi.S_IFCHR && args.Major == 0 && args.Minor == 0 {
+		return nil, abi.EPERM // a whiteout
+	}
 	u, err := d.upperDir(ctx)
 	if err != nil {
 		return nil, err

@@ -258,6 +258,20 @@ func TestRename(t *testing.T) {
 	w.ls(".", "a d h1 h2")
 }
 
+// TestNoForeignWhiteouts: what looks like a whiteout cannot be made from outside.
+func TestNoForeignWhiteouts(t *testing.T) {
+	w := newWorld(t, base)
+	cwd := w.ctx.FS.Cwd()
+	if err := vfs.MknodAt(w.ctx, cwd, "w", abi.S_IFCHR|0o600, 0, 0); err != abi.EPERM {
+		t.Errorf("mknod: %v", err)
+	}
+	w.put("n", "new")
+	if err := vfs.RenameAt2(w.ctx, cwd, "n", cwd, "n2", abi.RENAME_WHITEOUT); err != abi.EINVAL {
+		t.Errorf("rename: %v", err)
+	}
+	w.ls(".", "a b d h1 h2 n")
+}
+
 func TestReadOnlyUse(t *testing.T) {
 	w := newWorld(t, base)
 	w.want("d/y", "lower y")

@@ -8,6 +8,9 @@ import (
 // Rename implements vfs.Directory. A directory with a lower part cannot be renamed: its
 // contents would have to follow.
 func (d *dir) Rename(ctx *vfs.Context, oldName string, child vfs.Inode, newDir vfs.Directory, newName string, victim vfs.Inode, flags uint32) error {
+	if flags&abi.RENAME_WHITEOUT != 0 {
+		return abi.EINVAL // what it leaves would be taken for one of ours, and not be seen
+	}
 	to, ok := newDir.(*dir)
 	if !ok {
 		return abi.EXDEV
@@ -66,7 +69,7 @@ func (d *dir) move(ctx *vfs.Context, from vfs.Directory, oldName string, src ove
 	if err := to.removeFromUpper(ctx, into, newName); err != nil {
 		return err
 	}
-	white := flags & abi.RENAME_WHITEOUT
+	white := uint32(0)
 	if d.lowerHas(ctx, oldName) {
 		white = abi.RENAME_WHITEOUT
 	}
