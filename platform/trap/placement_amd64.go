@@ -36,10 +36,12 @@ type placement struct {
 
 // seat is a context's part of the placement.
 type seat struct {
-	pinned atomic.Bool
-	apart  atomic.Bool
-	quick  atomic.Uint64 // hand-overs without sleep
-	slow   atomic.Uint64
+	pinned  atomic.Bool
+	apart   atomic.Bool
+	allowed atomic.Pointer[unix.CPUSet] // nil: all
+	applied *unix.CPUSet                // what the stub thread runs under; the driver's own
+	quick   atomic.Uint64               // hand-overs without sleep
+	slow    atomic.Uint64
 
 	// Guarded by placement.mu.
 	driverCPU, stubCPU int
@@ -111,15 +113,20 @@ func (s *seat) count(quick bool) {
 
 // enter is called before the context runs, by its driver.
 func (p *placement) enter(c *context) {
-	if c.seat.pinned.Load() || len(p.cpus) < 2 {
+	s := &c.seat
+	allowed := s.allowed.Load()
+	if s.pinned.Load() && allowed == s.applied || len(p.cpus) < 2 {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := &c.seat
+	if s.pinned.Load() {
+		p.unseatLocked(c)
+	}
+	s.applied = allowed
 	cpu := currentCPU()
 	for _, other := range p.cpus {
-		if p.load[other] < p.load[cpu] {
+		if s.mayUse(other) && (p.load[other] < p.load[cpu] || !s.mayUse(cpu)) {
 			cpu = other
 		}
 	}
@@ -167,7 +174,29 @@ func (p *placement) leave(c *context) {
 	}
 }
 
-// unseatLocked lets the context's threads run anywhere.
+// SetProcessors implements platform.Placer.
+func (c *context) SetProcessors(mask []uint64) {
+	var set *unix.CPUSet
+	if mask != nil {
+		set = new(unix.CPUSet)
+		for n, cpu := range c.p.place.cpus {
+			if n/64 < len(mask) && mask[n/64]>>(n%64)&1 != 0 {
+				set.Set(cpu)
+			}
+		}
+		if set.Count() == 0 {
+			set = nil
+		}
+	}
+	c.seat.allowed.Store(set)
+}
+
+func (s *seat) mayUse(cpu int) bool {
+	set := s.allowed.Load()
+	return set == nil || set.IsSet(cpu)
+}
+
+// unseatLocked lets the context's driver run anywhere and its stub thread where it may.
 func (p *placement) unseatLocked(c *context) {
 	s := &c.seat
 	p.load[s.driverCPU]--
@@ -181,7 +210,11 @@ func (p *placement) unseatLocked(c *context) {
 	s.apart.Store(false)
 	setAffinity(c.driver, &p.all)
 	if tid := int32(uint32(c.target.Load())); tid != 0 {
-		setAffinity(tid, &p.all)
+		set := s.allowed.Load()
+		if set == nil {
+			set = &p.all
+		}
+		setAffinity(tid, set)
 	}
 }
 
@@ -190,7 +223,8 @@ func (p *placement) rearrangeLocked() {
 	room := len(p.seated)*2 <= len(p.cpus)
 	for _, c := range p.seated {
 		s := &c.seat
-		if want := room && s.hot && s.penance == 0; want != s.apart.Load() {
+		// A program that chose its processors keeps its driver with it.
+		if want := room && s.hot && s.penance == 0 && s.allowed.Load() == nil; want != s.apart.Load() {
 			p.moveStubLocked(c, want)
 		}
 	}
@@ -274,7 +308,7 @@ func (p *placement) balanceLocked() {
 	}
 	for _, c := range p.seated {
 		s := &c.seat
-		if s.driverCPU == high && !s.apart.Load() {
+		if s.driverCPU == high && !s.apart.Load() && s.mayUse(low) {
 			p.load[high] -= 2
 			p.load[low] += 2
 			s.driverCPU, s.stubCPU = low, low
