@@ -237,6 +237,7 @@ func openTmpFile(ctx *Context, dir Path, how *OpenHow) (*File, error) {
 		fl |= dLinkable
 	}
 	d.setFlag(fl)
+	d.state.noCaps.Store(true)
 	p := Path{dir.Mount, d}
 	if !p.TryIncRef() {
 		return nil, abi.ENOENT

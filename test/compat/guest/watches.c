@@ -23,7 +23,7 @@ static void drain(const char *what) {
             printf("  wd %d", e->wd);
             for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
                 if (e->mask & names[i].bit) printf(" %s", names[i].name);
-            printf("%s%s%s\n", e->cookie ? " cookie" : "", e->len ? " " : "", e->len ? e->name : "");
+            printf("%s%s%s\n", e->cookie ? " cookie" : "", e->len ? " " : "", !e->len ? "" : *e->name == '#' ? "#inode" : e->name);
             o += sizeof *e + e->len;
         }
 }
