@@ -41,6 +41,7 @@ func (c *context) Switch(as platform.AddressSpace, regs *platform.Regs) (platfor
 	if !c.locked {
 		runtime.LockOSThread()
 		c.locked = true
+		c.p.takeSpare()
 		c.driver = gettid()
 	}
 	c.p.place.enter(c)
@@ -139,10 +140,31 @@ func (c *context) Release() {
 		c.thread.end()
 		c.thread = nil
 	}
-	if c.locked {
-		c.locked = false
+	if c.locked && c.p.keepSpare() {
 		runtime.UnlockOSThread()
 	}
+	c.locked = false
+}
+
+// maxSpare is how many of the Sentry's threads are kept for new contexts. The scheduler
+// keeps every thread that a goroutine gives back for ever, so the drivers of the others
+// end locked, which ends their threads.
+const maxSpare = 32
+
+func (p *trapPlatform) takeSpare() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spare = max(p.spare-1, 0)
+}
+
+func (p *trapPlatform) keepSpare() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.spare >= maxSpare {
+		return false
+	}
+	p.spare++
+	return true
 }
 
 // canonical says whether the processor takes an address. Those of the upper half fault

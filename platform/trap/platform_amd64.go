@@ -32,6 +32,7 @@ type trapPlatform struct {
 	orphans map[int32]struct{}  // processes that died before they were in spaces
 	watched []*context          // interrupted, and running still
 	closed  bool
+	spare   int // threads of ended contexts that the scheduler has
 
 	watchTick  time.Duration
 	watchLimit int
