@@ -1,4 +1,3 @@
-// Package bpf builds the small seccomp filters of stub processes.
 package bpf
 
 import "golang.org/x/sys/unix"

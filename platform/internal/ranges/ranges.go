@@ -1,4 +1,3 @@
-// Package ranges keeps sets of address ranges.
 package ranges
 
 import (

@@ -1,0 +1,2 @@
+// Package bpf builds the small seccomp filters of stub processes.
+package bpf

@@ -1,0 +1,2 @@
+// Package ranges keeps sets of address ranges.
+package ranges
