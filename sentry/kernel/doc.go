@@ -22,7 +22,10 @@
 //	Kernel.tasksMu            the tree: parents, children, pids, groups, sessions, tracers
 //	ThreadGroup.sigMu         signals, stops and group exit of one thread group; two at
 //	                          once never, except the tracee's before nothing else
+//	SeccompListener.mu        above wait queues only
 //	SignalHandlers.mu, Container.mu, limits, userCounts, ttys, clock.Queue, wait queues: leaves
+//
+// loadAverage.mu comes before Kernel.tasksMu and is taken with no lock held.
 //
 // ThreadGroup.tasks changes under both tasksMu and sigMu, so either is enough to read it.
 // No lock is held over access to application memory.
