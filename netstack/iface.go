@@ -74,7 +74,7 @@ func protoOf(ip netip.Addr) tcpip.NetworkProtocolNumber {
 
 func (s *Stack) addLinkLocked(l *link) error {
 	opts := stack.NICOptions{Name: l.Name, Disabled: l.Flags&abi.IFF_UP == 0}
-	if err := s.s.CreateNICWithOptions(tcpip.NICID(l.Index), l.ep, opts); err != nil {
+	if err := s.s.CreateNICWithOptions(tcpip.NICID(l.Index), s.tapped(l), opts); err != nil {
 		return errno(err)
 	}
 	s.links = append(s.links, l)

@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"bytes"
 	"net/netip"
 	"testing"
 
@@ -132,6 +133,31 @@ func (p *text) Read(b []byte) (int, error) {
 	n := copy(b, p.s)
 	p.s = p.s[n:]
 	return n, nil
+}
+
+// TestCapture: a packet that goes over lo is written once, as pcap has it.
+func TestCapture(t *testing.T) {
+	var w bytes.Buffer
+	s := New()
+	s.Capture(&w)
+	s.StartUp()
+	t.Cleanup(s.Close)
+	e, err := s.NewEndpoint(UDP, false, 0, deaf{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := Addr{IP: netip.MustParseAddr("127.0.0.1"), Port: 5001}
+	if err := e.Bind(to); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Write(&text{"captured"}, &WriteOptions{To: &to}); err != nil {
+		t.Fatal(err)
+	}
+	const fileHeader, packetHeader, packet = 24, 16, 20 + 8 + 8
+	b := w.Bytes()
+	if len(b) != fileHeader+packetHeader+packet || b[0] != 0xd4 || b[20] != 101 || b[32] != packet || !bytes.HasSuffix(b, []byte("captured")) {
+		t.Errorf("%d bytes: % x", len(b), b)
+	}
 }
 
 func FuzzDeliver(f *testing.F) {

@@ -29,6 +29,7 @@ type Stack struct {
 	s     *stack.Stack
 
 	closings closings
+	capture  *capture // nil: none; set before the stack is built
 
 	mu     sync.Mutex
 	links  []*link // by index, rising

@@ -164,6 +164,8 @@ func (s *Sentry) Debug(args *control.DebugArgs) (string, error) {
 		return b.String(), nil
 	case control.DebugMaps:
 		return s.maps(c, args.PID)
+	case control.DebugNet:
+		return c.netText(), nil
 	}
 	return "", fmt.Errorf("%q cannot be shown", args.Kind)
 }

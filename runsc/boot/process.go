@@ -90,6 +90,7 @@ func (c *container) makeNamespaces(mounts *vfs.MountNamespace) (*kernel.Namespac
 	}
 	if st, ok := net.State.(*netns.Namespace); ok {
 		st.Stack.StartUp() // as every engine finds lo
+		c.s.captureTo(st.Stack)
 	}
 	if c.net != nil {
 		if err := c.net.apply(net); err != nil {

@@ -15,7 +15,7 @@ import (
 var HostSyscalls func(w io.Writer) error
 
 func (a *app) debugCommand() *cobra.Command {
-	var stacks, mounts, stats, hostSyscalls bool
+	var stacks, mounts, stats, hostSyscalls, net bool
 	var maps int32
 	var strace string
 	cmd := &cobra.Command{
@@ -31,7 +31,7 @@ host system calls that a Sentry may make.`,
 			}
 			kinds, err := debugKinds(map[control.DebugKind]bool{
 				control.DebugStacks: stacks, control.DebugMounts: mounts, control.DebugPlatformStats: stats,
-				control.DebugHostSyscalls: hostSyscalls, control.DebugMaps: cmd.Flags().Changed("maps"),
+				control.DebugHostSyscalls: hostSyscalls, control.DebugNet: net, control.DebugMaps: cmd.Flags().Changed("maps"),
 			}, strace)
 			if err != nil {
 				return err
@@ -45,6 +45,7 @@ host system calls that a Sentry may make.`,
 	f.Int32Var(&maps, "maps", 0, "the address space of the process with this id (inside the container)")
 	f.StringVar(&strace, "strace", "", "switch the logging of system calls on or off")
 	f.BoolVar(&hostSyscalls, "host-syscalls", false, "the host system calls that the Sentry may make, with reasons")
+	f.BoolVar(&net, "net", false, "interfaces, addresses, routes, sockets and counters of the container's network")
 	f.BoolVar(&stats, "platform-stats", false, "counters of the platform")
 	return cmd
 }
@@ -53,7 +54,7 @@ host system calls that a Sentry may make.`,
 func debugKinds(want map[control.DebugKind]bool, strace string) ([]control.DebugKind, error) {
 	var kinds []control.DebugKind
 	for _, k := range []control.DebugKind{control.DebugStacks, control.DebugMounts, control.DebugMaps,
-		control.DebugHostSyscalls, control.DebugPlatformStats} {
+		control.DebugHostSyscalls, control.DebugPlatformStats, control.DebugNet} {
 		if want[k] {
 			kinds = append(kinds, k)
 		}
@@ -68,7 +69,7 @@ func debugKinds(want map[control.DebugKind]bool, strace string) ([]control.Debug
 		return nil, fmt.Errorf("--strace %q: want on or off", strace)
 	}
 	if len(kinds) == 0 {
-		return nil, errors.New("say what to show: --stacks, --mounts, --maps PID, --strace on|off, --host-syscalls or --platform-stats")
+		return nil, errors.New("say what to show: --stacks, --mounts, --maps PID, --strace on|off, --net, --host-syscalls or --platform-stats")
 	}
 	return kinds, nil
 }

@@ -31,6 +31,7 @@ var flagRows = []flagRow{
 	{"network", []string{"none", "sandbox"}, "it would open the host's network", func(f *sandbox.Flags, v string) { f.Network = v }},
 	{"platform", nil, "the host's owner chooses the wall", nil},
 	{"strace-log", nil, "it names a file of the host", nil},
+	{"pcap", nil, "it names a file of the host", nil},
 	{"debug-log", nil, "it names a file of the host", nil},
 	{"host-uds", nil, "it opens sockets of the host", nil},
 }

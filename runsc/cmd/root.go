@@ -178,6 +178,7 @@ func (a *app) globalFlags(root *cobra.Command) {
 	f.StringVar(&a.flags.Network, "network", "sandbox", "network of the sandbox: sandbox (the interfaces of its network namespace) or none (loopback)")
 	f.BoolVar(&a.flags.Strace, "strace", false, "log every system call of the application")
 	f.StringVar(&a.flags.StraceLog, "strace-log", "", "file for --strace's lines (default: the sandbox's log)")
+	f.StringVar(&a.flags.Pcap, "pcap", "", "write the packets of the sandbox's network to this file, for tcpdump -r")
 	f.StringVar(&a.flags.DebugLog, "debug-log", "", "file for the sandbox's log (default: sentry.log in the state directory)")
 	f.BoolVar(&a.flags.HostUDS, "host-uds", false, "let applications use unix sockets and FIFOs of the host in bind mounts")
 	f.StringVar(&a.trace, "trace-startup", "", "write what the start and the end of a sandbox spend their time on to this file")

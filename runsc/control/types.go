@@ -115,6 +115,7 @@ const (
 	DebugStraceOff     DebugKind = "strace-off"
 	DebugHostSyscalls  DebugKind = "host-syscalls"
 	DebugPlatformStats DebugKind = "platform-stats"
+	DebugNet           DebugKind = "net"
 )
 
 // DebugArgs asks for text about a live sandbox. PID 0 means every task.

@@ -30,6 +30,7 @@ type BootConfig struct {
 	ExtraFDs  []int  // application's 3, 4, ...; NoFD: hole
 	LogFD     int    // log of the Sentry; also its stderr
 	StraceFD  int    // NoFD: strace lines go to the log
+	PcapFD    int    // --pcap; NoFD: none
 	TraceFD   int    // --trace-startup; NoFD: none
 
 	Host HostInfo

@@ -20,6 +20,7 @@ type Flags struct {
 	Network   string // "sandbox" or "none"
 	Strace    bool
 	StraceLog string // file for the strace lines, opened by runsc
+	Pcap      string // file for the packets of the network, opened by runsc
 	DebugLog  string // file for the Sentry's and Gofer's log, opened by runsc
 	LogFormat string // "text" or "json"
 	Debug     bool

@@ -24,6 +24,7 @@ type starter struct {
 	sentryLog  *os.File
 	goferLog   *os.File
 	straceLog  *os.File
+	pcap       *os.File
 	conn       *os.File // Sentry's end of the Gofer connection
 	goferConn  *os.File
 	bootConfig BootConfig
@@ -124,6 +125,11 @@ func (s *starter) prepare() (err error) {
 	if s.goferLog, err = s.openLog(goferLogName); err != nil {
 		return err
 	}
+	if s.cfg.Flags.Pcap != "" {
+		if s.pcap, err = os.OpenFile(s.cfg.Flags.Pcap, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOCTTY, 0o600); err != nil {
+			return fmt.Errorf("--pcap: %w", err)
+		}
+	}
 	if s.cfg.Flags.StraceLog != "" {
 		if s.straceLog, err = openAppend(s.cfg.Flags.StraceLog); err != nil {
 			return fmt.Errorf("--strace-log: %w", err)
@@ -174,6 +180,7 @@ func (s *starter) spawnSentry() error {
 	b.ControlFD = d.add(s.cfg.ControlListener)
 	b.Gofers = []GoferConn{{ContainerID: s.cfg.ID, FD: d.add(s.conn), Attach: attachList(s.trees)}}
 	b.StraceFD = d.add(s.straceLog)
+	b.PcapFD = d.add(s.pcap)
 	b.TraceFD = d.add(timeline.File())
 	for i, f := range s.cfg.Stdio {
 		b.StdioFDs[i] = d.add(f)
@@ -323,7 +330,7 @@ func (s *starter) configureOne(c *child, config any) error {
 
 // closeOwn closes what only Start needed.
 func (s *starter) closeOwn() {
-	files := []*os.File{s.conn, s.goferConn, s.straceLog}
+	files := []*os.File{s.conn, s.goferConn, s.straceLog, s.pcap}
 	for _, f := range []*os.File{s.sentryLog, s.goferLog} {
 		if f != s.null {
 			files = append(files, f)

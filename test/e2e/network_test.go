@@ -127,7 +127,8 @@ curl -s -m 5 http://%s:9/; echo refused $?`, outside4, outside6, outside4, outsi
 // stack is silent meanwhile. After the sandbox was killed the host has its interface back.
 func TestNetworkServer(t *testing.T) {
 	v := newVeth(t)
-	r := ours(t)
+	pcap := filepath.Join(t.TempDir(), "pcap")
+	r := ours(t, "--pcap", pcap)
 	b := v.networked(`mkdir /tmp/ng; cd /tmp/ng; head -c 100000 /dev/zero > file; echo hello > index.html
 cat > conf <<'C'
 error_log /tmp/ng/err; pid /tmp/ng/pid; daemon off;
@@ -155,6 +156,13 @@ exec nginx -c /tmp/ng/conf -p /tmp/ng`)
 	out := v.outside("wrk -t1 -c 200 -d 2s http://" + inside4 + ":8002/")
 	if !strings.Contains(out, "Requests/sec") || strings.Contains(out, "Socket errors") || strings.Contains(out, "Non-2xx") {
 		t.Errorf("wrk:\n%s", out)
+	}
+	if a := r.do(t, "", "debug", "--net", id).must(t, "debug --net"); !strings.Contains(a.out, "eth7") || !strings.Contains(a.out, "address "+inside4+"/24") ||
+		!strings.Contains(a.out, "socket inet tcp *:8002") {
+		t.Errorf("debug --net:\n%s", a.out)
+	}
+	if data := readAll(t, pcap); !strings.HasPrefix(data, "\xd4\xc3\xb2\xa1") || !strings.Contains(data, "GET / HTTP/1.1") || !strings.Contains(data, "hello\n") {
+		t.Errorf("--pcap: %d bytes without the request or its answer", len(data))
 	}
 	pids := processesOf(id)["sentry"]
 	if len(pids) != 1 {
