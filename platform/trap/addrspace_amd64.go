@@ -43,6 +43,7 @@ func (a *addressSpace) Map(r abi.AddrRange, fd int, off int64, prot platform.Acc
 	if prot&^(platform.Read|platform.Write|platform.Exec) != 0 || fd < 0 {
 		return abi.EINVAL
 	}
+	a.p.counters.maps.Add(1)
 	if err := a.call(mmapCall(r.Start, r.Len(), int(prot), 0, fd, off)); err != nil {
 		return err
 	}
@@ -57,6 +58,7 @@ func (a *addressSpace) Unmap(r abi.AddrRange) error {
 	if err := checkRange(r); err != nil {
 		return err
 	}
+	a.p.counters.unmaps.Add(1)
 	a.mu.Lock()
 	n := len(a.mapped.Within(r))
 	a.mu.Unlock()
@@ -80,6 +82,7 @@ func (a *addressSpace) Protect(r abi.AddrRange, prot platform.Access) error {
 	if prot&^(platform.Read|platform.Write|platform.Exec) != 0 {
 		return abi.EINVAL
 	}
+	a.p.counters.protects.Add(1)
 	a.mu.Lock()
 	parts := a.mapped.Within(r)
 	a.mu.Unlock()
@@ -115,6 +118,7 @@ func (a *addressSpace) fork() (*addressSpace, error) {
 		return nil, err
 	}
 	child.pid = int32(pid)
+	a.p.counters.stubs.Add(1)
 	a.mu.Lock()
 	child.mapped = slices.Clone(a.mapped)
 	a.mu.Unlock()

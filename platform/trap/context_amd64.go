@@ -60,6 +60,11 @@ func (c *context) Switch(as platform.AddressSpace, regs *platform.Regs) (platfor
 	c.running.Store(true)
 	ev, err := c.run(regs)
 	c.running.Store(false)
+	if err != nil {
+		c.p.counters.lost.Add(1)
+	} else {
+		c.p.counters.events[ev.Kind].Add(1)
+	}
 	return ev, err
 }
 
@@ -84,13 +89,14 @@ func (c *context) run(regs *platform.Regs) (platform.Event, error) {
 		}
 		c.seat.count(awake && quick)
 		if kind := t.slot.word(slotKind).Load(); kind == kindNotRun {
+			c.p.counters.notRun.Add(1)
 			continue // an interrupt came before the first instruction
 		}
 		ev, done := c.stopped(regs)
 		if done {
 			return ev, nil
 		}
-		// A signal from outside: dropped.
+		c.p.counters.dropped.Add(1) // a signal from outside
 	}
 }
 

@@ -1,12 +1,27 @@
 package trap
 
-import "lazaret/platform"
+import (
+	"sync/atomic"
 
-// Counters implements platform.Counting.
+	"lazaret/platform"
+)
+
+// counters are what the platform counts.
+type counters struct {
+	events                         [platform.EventException + 1]atomic.Uint64
+	lost, notRun, dropped          atomic.Uint64
+	maps, unmaps, protects         atomic.Uint64
+	requests, stubs, threads, kept atomic.Uint64
+}
+
+// Counters implements platform.Counting. The first ones have the ptrace platform's names.
 func (p *trapPlatform) Counters() []platform.Counter {
-	n := &p.place.counters
+	n, pl := &p.counters, &p.place.counters
 	p.mu.Lock()
-	spaces := uint64(len(p.spaces))
+	spaces, threads := uint64(len(p.spaces)), 0
+	for _, a := range p.spaces {
+		threads += len(a.threads)
+	}
 	p.mu.Unlock()
 	p.place.mu.Lock()
 	seated := uint64(len(p.place.seated))
@@ -14,14 +29,32 @@ func (p *trapPlatform) Counters() []platform.Counter {
 	p.slots.mu.Lock()
 	used := uint64(int(p.slots.next) - len(p.slots.free))
 	p.slots.mu.Unlock()
+	calls, faults := n.events[platform.EventSyscall].Load(), n.events[platform.EventFault].Load()
+	exceptions, interrupts := n.events[platform.EventException].Load(), n.events[platform.EventInterrupt].Load()
 	return []platform.Counter{
-		{Name: "address spaces", Value: spaces},
+		{Name: "switches", Value: calls + faults + exceptions + interrupts + n.lost.Load()},
+		{Name: "system calls", Value: calls},
+		{Name: "faults", Value: faults},
+		{Name: "exceptions", Value: exceptions},
+		{Name: "interrupts", Value: interrupts},
+		{Name: "switches into a dead stub", Value: n.lost.Load()},
+		{Name: "interrupted before running", Value: n.notRun.Load()},
+		{Name: "foreign signals dropped", Value: n.dropped.Load()},
+		{Name: "maps", Value: n.maps.Load()},
+		{Name: "unmaps", Value: n.unmaps.Load()},
+		{Name: "protects", Value: n.protects.Load()},
+		{Name: "requests to mappers", Value: n.requests.Load()},
+		{Name: "stubs made", Value: n.stubs.Load()},
+		{Name: "stub threads made", Value: n.threads.Load()},
+		{Name: "stub threads used again", Value: n.kept.Load()},
+		{Name: "stubs alive", Value: spaces},
+		{Name: "stub threads alive", Value: uint64(threads)},
 		{Name: "slots used", Value: used},
 		{Name: "busy contexts", Value: seated},
-		{Name: "times pinned", Value: n.seats.Load()},
-		{Name: "moved apart", Value: n.apart.Load()},
-		{Name: "moved together", Value: n.together.Load()},
-		{Name: "hand-overs by spinning", Value: n.quick.Load()},
-		{Name: "hand-overs with sleep", Value: n.slow.Load()},
+		{Name: "times pinned", Value: pl.seats.Load()},
+		{Name: "moved apart", Value: pl.apart.Load()},
+		{Name: "moved together", Value: pl.together.Load()},
+		{Name: "hand-overs by spinning", Value: pl.quick.Load()},
+		{Name: "hand-overs with sleep", Value: pl.slow.Load()},
 	}
 }

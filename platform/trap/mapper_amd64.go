@@ -42,6 +42,7 @@ func (a *addressSpace) ask(req *request) (int64, error) {
 	if !a.begin(ans, req.kind == reqFork) {
 		return 0, abi.ESRCH
 	}
+	a.p.counters.requests.Add(1)
 	a.p.place.pinMapper(a)
 	a.post(req, ans)
 	sum, err := a.await(req, ans)

@@ -24,6 +24,7 @@ type trapPlatform struct {
 
 	template *addressSpace
 	place    placement
+	counters counters
 
 	mu      sync.Mutex
 	died    *sync.Cond // some address space has become dead

@@ -33,6 +33,7 @@ func (a *addressSpace) newThread() (*stubThread, error) {
 	if n := len(a.idle); n > 0 {
 		t := a.idle[n-1]
 		a.idle = a.idle[:n-1]
+		a.p.counters.kept.Add(1)
 		a.mu.Unlock()
 		return t, nil
 	}
@@ -51,6 +52,7 @@ func (a *addressSpace) newThread() (*stubThread, error) {
 		a.p.slots.fd, int64(s.index)*slotLen)
 	tid, err := a.ask(&request{kind: reqThread, calls: []hostCall{mmap}, stack: s.addr(slotLen - 64)})
 	t.tid = int32(tid)
+	a.p.counters.threads.Add(1)
 	if err != nil {
 		// The stub may have the slot mapped: it is released with the stub.
 		a.p.adopt(a, t)
