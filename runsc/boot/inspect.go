@@ -80,6 +80,7 @@ func (s *Sentry) Stats(id string) (*control.Stats, error) {
 		st.CPUUserNS += uint64(u)
 		st.CPUSystemNS += uint64(sys)
 	}
+	st.Interfaces = c.interfaceStats()
 	return st, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"lazaret/netstack"
+	"lazaret/runsc/control"
 	"lazaret/runsc/sandbox"
 	"lazaret/sentry/socket/netns"
 	"lazaret/syscalls/abi"
@@ -19,6 +20,25 @@ func (c *container) network() (*netns.Namespace, bool) {
 	}
 	n, ok := c.ns.Net.State.(*netns.Namespace)
 	return n, ok
+}
+
+// interfaceStats are the counters of the interfaces, without lo; nil before the network was
+// used.
+func (c *container) interfaceStats() []control.InterfaceStats {
+	n, ok := c.network()
+	if !ok || !n.Stack.Built() {
+		return nil
+	}
+	var out []control.InterfaceStats
+	for _, l := range n.Stack.Links() {
+		if l.Flags&abi.IFF_LOOPBACK != 0 {
+			continue
+		}
+		k := n.Stack.CountersOf(l.Index)
+		out = append(out, control.InterfaceStats{Name: l.Name, RxBytes: k.RxBytes, RxPackets: k.RxPackets, RxErrors: k.RxErrors, RxDropped: k.RxDropped,
+			TxBytes: k.TxBytes, TxPackets: k.TxPackets, TxErrors: k.TxErrors, TxDropped: k.TxDropped})
+	}
+	return out
 }
 
 // captureTo starts the capture that --pcap asked for, once: the first container's.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"lazaret/netstack"
@@ -45,6 +46,44 @@ func (n *hostNetwork) close() {
 	for _, fd := range n.fds {
 		_ = unix.Close(fd)
 	}
+}
+
+// makeNet makes the container's network namespace. A further container of a sandbox has
+// the first one's, unless it asks for a new one.
+func (c *container) makeNet() (*kernel.NetNamespace, error) {
+	c.s.mu.Lock()
+	root := c.s.root
+	c.s.mu.Unlock()
+	if root != nil && !c.newNetwork() {
+		return root.ns.Net.Share(), nil
+	}
+	net, err := c.s.k.NewNet(c.userNS)
+	if err != nil {
+		return nil, fmt.Errorf("make the network namespace: %w", err)
+	}
+	if st, ok := net.State.(*netns.Namespace); ok {
+		st.Stack.StartUp() // as every engine finds lo
+		c.s.captureTo(st.Stack)
+	}
+	if c.net != nil {
+		if err := c.net.apply(net); err != nil {
+			return nil, err
+		}
+	}
+	return net, nil
+}
+
+// newNetwork reports whether the spec asks for a network namespace that is not there yet.
+func (c *container) newNetwork() bool {
+	if c.spec.Linux == nil {
+		return false
+	}
+	for _, ns := range c.spec.Linux.Namespaces {
+		if ns.Type == specs.NetworkNamespace {
+			return ns.Path == ""
+		}
+	}
+	return false
 }
 
 // apply gives a network namespace the host's interfaces.

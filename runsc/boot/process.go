@@ -12,7 +12,6 @@ import (
 	"lazaret/sentry/auth"
 	"lazaret/sentry/fs/hostfile"
 	"lazaret/sentry/kernel"
-	"lazaret/sentry/socket/netns"
 	"lazaret/sentry/vfs"
 	"lazaret/syscalls"
 	"lazaret/syscalls/abi"
@@ -84,18 +83,9 @@ func (c *container) makeNamespaces(mounts *vfs.MountNamespace) (*kernel.Namespac
 	if err != nil {
 		return nil, fmt.Errorf("make the ipc namespace: %w", err)
 	}
-	net, err := k.NewNet(c.userNS)
+	net, err := c.makeNet()
 	if err != nil {
-		return nil, fmt.Errorf("make the network namespace: %w", err)
-	}
-	if st, ok := net.State.(*netns.Namespace); ok {
-		st.Stack.StartUp() // as every engine finds lo
-		c.s.captureTo(st.Stack)
-	}
-	if c.net != nil {
-		if err := c.net.apply(net); err != nil {
-			return nil, err
-		}
+		return nil, err
 	}
 	host := c.spec.Hostname
 	if host == "" {

@@ -46,6 +46,8 @@ type eventData struct {
 	} `json:"pids"`
 	Blkio   struct{} `json:"blkio"`
 	Hugetlb struct{} `json:"hugetlb"`
+
+	Interfaces []networkInterface `json:"network_interfaces,omitempty"`
 }
 
 type memoryEntry struct {
@@ -144,7 +146,18 @@ func mergeStats(host *cgroup.Stats, inner *control.Stats, shared bool) *eventDat
 		d.Memory.Cache, d.Memory.Raw = inner.FileCache, nil
 		d.Memory.Usage = memoryEntry{Usage: inner.MemoryUsage, Max: inner.MemoryMax}
 	}
+	for _, i := range inner.Interfaces {
+		d.Interfaces = append(d.Interfaces, networkInterface{Name: i.Name, RxBytes: i.RxBytes, RxPackets: i.RxPackets, RxErrors: i.RxErrors, RxDropped: i.RxDropped,
+			TxBytes: i.TxBytes, TxPackets: i.TxPackets, TxErrors: i.TxErrors, TxDropped: i.TxDropped})
+	}
 	return d
+}
+
+// networkInterface has runc's names, which are Go's.
+type networkInterface struct {
+	Name                                    string
+	RxBytes, RxPackets, RxErrors, RxDropped uint64
+	TxBytes, TxPackets, TxErrors, TxDropped uint64
 }
 
 func printEvent(e *event) error { return json.NewEncoder(os.Stdout).Encode(e) }

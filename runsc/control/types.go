@@ -152,6 +152,21 @@ type Stats struct {
 	CPUSystemNS uint64 `json:"cpuSystemNS"`
 	Pids        uint64 `json:"pids"`
 	OOMKills    uint64 `json:"oomKills"`
+
+	Interfaces []InterfaceStats `json:"interfaces,omitempty"`
+}
+
+// InterfaceStats are the counters of a network interface.
+type InterfaceStats struct {
+	Name      string `json:"name"`
+	RxBytes   uint64 `json:"rxBytes"`
+	RxPackets uint64 `json:"rxPackets"`
+	RxErrors  uint64 `json:"rxErrors"`
+	RxDropped uint64 `json:"rxDropped"`
+	TxBytes   uint64 `json:"txBytes"`
+	TxPackets uint64 `json:"txPackets"`
+	TxErrors  uint64 `json:"txErrors"`
+	TxDropped uint64 `json:"txDropped"`
 }
 
 // ContainerStatus is a container's state as the Sentry sees it.

@@ -141,6 +141,12 @@ func (k *Kernel) NewNet(u *auth.UserNamespace) (*NetNamespace, error) {
 	return n, err
 }
 
+// Share returns the namespace with a reference more, for another set.
+func (n *NetNamespace) Share() *NetNamespace {
+	n.refs.Add(1)
+	return n
+}
+
 // NewMnt gives a mount namespace its identity.
 func (k *Kernel) NewMnt(u *auth.UserNamespace, m *vfs.MountNamespace) *MntNamespace {
 	return &MntNamespace{Namespace: k.newNS(u, NSMnt), Mounts: m}

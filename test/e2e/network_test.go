@@ -209,3 +209,39 @@ func TestNetworkBad(t *testing.T) {
 		t.Errorf("the host's own namespace: exit %d, %q %q", a.code, a.out, a.err)
 	}
 }
+
+// TestPodNetwork: containers of a pod have its network, unless one asks for its own.
+func TestPodNetwork(t *testing.T) {
+	v := newVeth(t)
+	r := ours(t)
+	path := func(p string) func(*specs.Spec) {
+		return func(s *specs.Spec) {
+			for i := range s.Linux.Namespaces {
+				if n := &s.Linux.Namespaces[i]; n.Type == specs.NetworkNamespace {
+					n.Path = p
+				}
+			}
+		}
+	}
+	sandbox := newBundle(t, forever, pod(""), path("/run/netns/"+v.in)).started(r)
+	a := newBundle(t, forever, pod(sandbox), path("/run/netns/"+v.in)).started(r)
+	own := newBundle(t, forever, pod(sandbox), path("")).started(r)
+	inside := func(id, script string) string {
+		t.Helper()
+		return r.do(t, "", "exec", id, "sh", "-c", script).must(t, "exec").out
+	}
+	inside(sandbox, "(echo from the pod | nc -l -p 7777) >/dev/null 2>&1 </dev/null & sleep 0.5")
+	if got := inside(a, "ip -o -4 addr show dev eth7 | grep -c "+inside4+"; nc 127.0.0.1 7777 </dev/null"); got != "1\nfrom the pod\n" {
+		t.Errorf("in a container of the pod: %q", got)
+	}
+	if got := inside(own, "ip -o link | grep -c ''; ip -o link | grep -c eth7; true"); got != "1\n0\n" {
+		t.Errorf("in a container with a network of its own: %q", got)
+	}
+	v.outside("ping -q -c 1 " + inside4)
+	if a := r.do(t, "", "events", "--stats", sandbox).must(t, "events"); !strings.Contains(a.out, `"network_interfaces":[{"Name":"eth7","RxBytes":`) {
+		t.Errorf("events: %s", a.out)
+	}
+	for _, id := range []string{own, a, sandbox} {
+		r.do(t, "", "delete", "--force", id).must(t, "delete")
+	}
+}

@@ -24,10 +24,7 @@ type options struct {
 
 // newOptions returns what a fresh socket has.
 func (s *Socket) newOptions() options {
-	var o options
-	for _, r := range optIndex() {
-		o.values[r.id] = r.def
-	}
+	o := options{values: optDefaults()}
 	s.ns.mu.Lock()
 	o.values[optTTL] = int32(s.ns.settings.ttl)
 	o.values[optV6Only] = int32(s.ns.settings.v6only)
@@ -44,7 +41,9 @@ func (s *Socket) option(id optID) int32 { return s.opts.values[id] }
 // applyLocked sets at ep what differs from the default. What the stack refused once it was
 // told to keep is not an error here.
 func (s *Socket) applyLocked(ep *netstack.Endpoint) {
-	for _, r := range optIndex() {
+	optIndex() // the rows have their places
+	for i := range optTable {
+		r := &optTable[i]
 		if v := s.opts.values[r.id]; r.stack != netstack.Kept && v != r.def && r.on&(1<<s.kind) != 0 && s.hasLevel(r.level) {
 			_ = ep.Set(r.stack, int(v))
 		}

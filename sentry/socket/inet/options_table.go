@@ -185,6 +185,14 @@ type optKey struct{ level, name int }
 // optIndex returns the rows by level and name; built when the first socket is made.
 var optIndex = sync.OnceValue(numberOptions)
 
+// optDefaults returns what a fresh socket's values are.
+var optDefaults = sync.OnceValue(func() (v [maxOptions]int32) {
+	for _, r := range optIndex() {
+		v[r.id] = r.def
+	}
+	return v
+})
+
 // numberOptions gives the rows without a name of their own their places.
 func numberOptions() map[optKey]*optRow {
 	index := make(map[optKey]*optRow, len(optTable))
