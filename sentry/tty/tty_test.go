@@ -175,6 +175,18 @@ func (w *world) write(s string) {
 	w.settle()
 }
 
+// awaitHost waits until the host's own worker has come as far as ours: until both masters
+// poll the same, or for long enough that a difference is one.
+func (w *world) awaitHost() {
+	const mask = wait.In | wait.Hup | abi.POLLPRI
+	for range 500 {
+		time.Sleep(time.Millisecond)
+		if hostPoll(w.hm, mask) == w.om.(vfs.Poller).Poll(nil)&mask {
+			return
+		}
+	}
+}
+
 func hostPoll(fd int, mask wait.Mask) wait.Mask {
 	p := []unix.PollFd{{Fd: int32(fd), Events: 0x7fff &^ abi.POLLMSG}}
 	unix.Poll(p, 0)
@@ -314,7 +326,7 @@ func TestSlaveClose(t *testing.T) {
 	w.os.Release(nil)
 	unix.Close(w.hs)
 	w.hs, _ = unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	time.Sleep(2 * time.Millisecond)
+	w.awaitHost()
 	b := make([]byte, 4)
 	n, err := unix.Read(w.hm, b)
 	on, oerr := w.om.Read(w.ctx, nil, uio.One(b), nil)
@@ -329,7 +341,7 @@ func TestPacketMode(t *testing.T) {
 	w.om.(vfs.Ioctler).Ioctl(w.ctx, nil, abi.TIOCPKT, 0, memory{1, 0, 0, 0})
 	step := func(what string) {
 		t.Helper()
-		time.Sleep(3 * time.Millisecond)
+		w.awaitHost()
 		for {
 			hb, ob := make([]byte, 32), make([]byte, 32)
 			hn, herr := unix.Read(w.hm, hb)
