@@ -50,7 +50,3 @@ func toSubnet(p netip.Prefix) (tcpip.Subnet, error) {
 	}
 	return tcpip.NewSubnet(toAddress(p.Masked().Addr()), tcpip.MaskFromBytes(m))
 }
-
-func fromSubnet(s tcpip.Subnet) netip.Prefix {
-	return netip.PrefixFrom(fromAddress(s.ID()), s.Prefix())
-}

@@ -85,6 +85,16 @@ func (n *Network) open() error {
 	var held []*os.File
 	defer func() { n.Files = append(n.Files, held...) }()
 	for i := range n.Config.Links {
+		if n.Config.Links[i].Flags&unix.IFF_LOOPBACK == 0 {
+			fd, err := claim()
+			if err != nil {
+				return err
+			}
+			held = append(held, os.NewFile(uintptr(fd), "claim"))
+			break
+		}
+	}
+	for i := range n.Config.Links {
 		l := &n.Config.Links[i]
 		if l.Flags&unix.IFF_LOOPBACK != 0 {
 			continue
@@ -100,6 +110,25 @@ func (n *Network) open() error {
 		held = append(held, os.NewFile(uintptr(fd), "tcx "+l.Name))
 	}
 	return nil
+}
+
+// claim makes sure that one sandbox at a time has the interfaces: it binds an abstract name,
+// which exists once in a network namespace and goes with its descriptor. A stream socket
+// that neither listens nor is connected is of no use to who holds it.
+func claim() (int, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	err = unix.Bind(fd, &unix.SockaddrUnix{Name: "@lazaret-network"})
+	if err == nil {
+		return fd, nil
+	}
+	unix.Close(fd)
+	if errors.Is(err, unix.EADDRINUSE) {
+		return -1, errors.New("another sandbox has its interfaces; end that one first")
+	}
+	return -1, err
 }
 
 // Buffers of a packet socket: what may wait while the Sentry is busy.
