@@ -125,6 +125,9 @@ func (q *query) setLink() error {
 		return abi.EOPNOTSUPP // TODO: links made inside the sandbox (veth, bridge, dummy)
 	}
 	l, err := q.findLink()
+	if err == abi.EINVAL {
+		return abi.ENODEV // neither index nor name: how ip(8) asks whether this request exists
+	}
 	if err != nil {
 		return err
 	}
