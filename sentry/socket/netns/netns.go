@@ -1,6 +1,8 @@
 package netns
 
 import (
+	"fmt"
+
 	"lazaret/sentry/auth"
 	"lazaret/sentry/socket"
 	"lazaret/sentry/socket/inet"
@@ -27,6 +29,26 @@ func New(owner *auth.UserNamespace) *Namespace {
 		abi.AF_NETLINK: netlink.Family{NS: netlink.NewNamespace(n.Namespace)},
 	}
 	return n
+}
+
+// ProcNet implements proc.NetFiles.
+func (n *Namespace) ProcNet(name string, b []byte) ([]byte, bool) {
+	if name != "unix" {
+		return n.Namespace.ProcNet(name, b)
+	}
+	b = append(b, "Num       RefCount Protocol Flags    Type St Inode Path\n"...)
+	for _, s := range n.Unix.Sockets() {
+		refs := 2
+		if s.Connected {
+			refs++
+		}
+		b = fmt.Appendf(b, "0000000000000000: %08X 00000000 %08X %04X %02X %5d", refs, s.Flags(), s.Type, s.State(), s.Inode)
+		if s.Name != "" {
+			b = append(append(b, ' '), s.Name...)
+		}
+		b = append(b, '\n')
+	}
+	return b, true
 }
 
 // Families returns the address families.

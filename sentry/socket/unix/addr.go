@@ -20,6 +20,7 @@ type Namespace struct {
 	Devices socket.Devices
 
 	mu    sync.Mutex
+	open  map[*Socket]struct{} // those with a file
 	names map[abstractName]*Socket
 	auto  uint32 // where the search for a free automatic name starts
 }
@@ -31,7 +32,9 @@ type abstractName struct {
 }
 
 // NewNamespace returns an empty table.
-func NewNamespace() *Namespace { return &Namespace{names: make(map[abstractName]*Socket)} }
+func NewNamespace() *Namespace {
+	return &Namespace{open: make(map[*Socket]struct{}), names: make(map[abstractName]*Socket)}
+}
 
 // parseAddr checks a struct sockaddr_un and returns what follows the family: empty for an
 // unnamed address, beginning with 0 for an abstract name, else a path without the 0.

@@ -237,6 +237,7 @@ func (s *Socket) Close() {
 		return
 	}
 	s.closed = true
+	s.ns.forget(s)
 	s.shutdown = shutRecv | shutSend
 	peer, name, path, pending := s.peer, s.name, s.path, s.pending
 	wasListening := s.state == stateListening

@@ -52,6 +52,8 @@ type Socket struct {
 	// know when it is not.
 	blocked map[*Socket]struct{}
 
+	ino uint64 // of its file; 0 before it has one
+
 	creds, peerCreds   socket.Ucred // creds: of who made or listened
 	groups, peerGroups []auth.KGID
 	opts               options
