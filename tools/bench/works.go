@@ -15,6 +15,7 @@ var works = []work{
 	{"stat", true, nil},
 	{"pipe", true, nil},
 	{"pingpong", true, nil},
+	{"tcp pingpong", true, nil},
 	{"futex", true, nil},
 	{"clock_gettime", true, nil},
 	{"yield", true, nil},

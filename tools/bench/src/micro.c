@@ -7,7 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -32,6 +35,8 @@ static void do_open(void) { int f = open("/tmp/bench.f", O_RDONLY); if (f < 0) e
 static void do_stat(void) { struct stat s; if (stat("/tmp/bench.f", &s)) exit(2); }
 static void do_pipe(void) { if (write(p[1], buf, 1) != 1 || read(p[0], buf, 1) != 1) exit(2); }
 static void do_pingpong(void) { if (write(p[1], buf, 1) != 1 || read(q[0], buf, 1) != 1) exit(2); }
+static int tcp = -1;
+static void do_tcp(void) { if (write(tcp, buf, 1) != 1 || read(tcp, buf, 1) != 1) exit(2); }
 static void do_futex(void) { syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0); }
 static void do_clock(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); }
 static void do_yield(void) { sched_yield(); }
@@ -53,7 +58,7 @@ static void do_mmap(void)
 
 static struct { const char *name; void (*fn)(void); } ops[] = {
 	{"getppid", do_getppid}, {"read", do_read}, {"write", do_write}, {"open+close", do_open}, {"stat", do_stat},
-	{"pipe", do_pipe}, {"pingpong", do_pingpong}, {"futex", do_futex}, {"clock_gettime", do_clock}, {"yield", do_yield},
+	{"pipe", do_pipe}, {"pingpong", do_pingpong}, {"tcp pingpong", do_tcp}, {"futex", do_futex}, {"clock_gettime", do_clock}, {"yield", do_yield},
 	{"fork", do_fork}, {"fork+exec", do_exec}, {"mmap+touch", do_mmap},
 };
 
@@ -69,6 +74,22 @@ int main(int argc, char **argv)
 		close(p[1]);
 		while (read(p[0], &c, 1) == 1 && write(q[1], &c, 1) == 1) ;
 		_exit(0);
+	}
+	if (!strcmp(argv[1], "tcp pingpong")) { /* over lo */
+		int one = 1, l = socket(AF_INET, SOCK_STREAM, 0);
+		struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		socklen_t n = sizeof a;
+		if (bind(l, (void *)&a, n) || listen(l, 1) || getsockname(l, (void *)&a, &n)) { perror("lo"); return 2; }
+		if (!(child = fork())) {
+			char c;
+			int s = accept(l, 0, 0);
+			setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+			while (read(s, &c, 1) == 1 && write(s, &c, 1) == 1) ;
+			_exit(0);
+		}
+		tcp = socket(AF_INET, SOCK_STREAM, 0);
+		if (connect(tcp, (void *)&a, n)) { perror("connect"); return 2; }
+		setsockopt(tcp, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	}
 	for (unsigned i = 0; i < sizeof ops / sizeof *ops; i++) {
 		if (strcmp(argv[1], ops[i].name)) continue;
