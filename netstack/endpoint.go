@@ -84,7 +84,12 @@ func (e *Endpoint) Abort() {
 }
 
 // Bind gives the endpoint a local address: EADDRINUSE, EADDRNOTAVAIL, EINVAL.
-func (e *Endpoint) Bind(a Addr) error { return errno(e.ep.Bind(a.full())) }
+func (e *Endpoint) Bind(a Addr) error {
+	if a.NIC == 0 && a.IP.IsValid() {
+		a.NIC = e.stack.ownerOf(a.IP.Unmap()) // lo has it too (addAddressLocked)
+	}
+	return errno(e.ep.Bind(a.full()))
+}
 
 // Connect starts a connection (EINPROGRESS), or sets the peer of a datagram endpoint.
 func (e *Endpoint) Connect(a Addr) error { return errno(e.ep.Connect(a.full())) }

@@ -88,9 +88,29 @@ func (s *Stack) addAddressLocked(l *link, a Address) error {
 	if err := s.s.AddProtocolAddress(tcpip.NICID(l.Index), pa, stack.AddressProperties{}); err != nil {
 		return errno(err)
 	}
+	if l.Index != Loopback && a.Prefix.Addr().Is4() {
+		// What goes to an address of this host goes over lo, where the stack answers a ping
+		// only of addresses that lo has itself. lo never sends from it.
+		pa.AddressWithPrefix.PrefixLen = a.Prefix.Addr().BitLen()
+		_ = s.s.AddProtocolAddress(Loopback, pa, stack.AddressProperties{PEB: stack.NeverPrimaryEndpoint})
+	}
 	l.addrs = append(l.addrs, a)
 	s.setRoutesLocked()
 	return nil
+}
+
+// ownerOf returns the index of the link that has an address, 0 if none has.
+func (s *Stack) ownerOf(ip netip.Addr) int32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.links {
+		for _, a := range l.addrs {
+			if a.Prefix.Addr() == ip {
+				return l.Index
+			}
+		}
+	}
+	return 0
 }
 
 // setRoutesLocked hands the stack its table: the links' own prefixes and the routes, the
@@ -248,6 +268,9 @@ func (s *Stack) RemoveAddress(index int32, p netip.Prefix) error {
 	}
 	if err := s.s.RemoveAddress(tcpip.NICID(index), toAddress(p.Addr())); err != nil {
 		return errno(err)
+	}
+	if l.Index != Loopback && p.Addr().Is4() {
+		_ = s.s.RemoveAddress(Loopback, toAddress(p.Addr()))
 	}
 	l.addrs = slices.Delete(l.addrs, i, i+1)
 	s.setRoutesLocked()

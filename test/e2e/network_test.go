@@ -111,14 +111,15 @@ func TestNetworkClient(t *testing.T) {
 	awaitPort := "for i in 1 2 3 4 5 6 7 8 9; do curl -s -o /dev/null http://" + outside4 + ":8001/ && break; sleep 0.3; done\n"
 	a := v.networked(show+"\necho ==\n"+awaitPort+fmt.Sprintf(`
 curl -s http://%s:8001/big | wc -c; curl -g -s 'http://[%s]:8001/big' | wc -c
-ping -q -c 2 -i 0.2 %s | grep -o ' 0%% packet loss'; ping -q -c 2 -i 0.2 %s | grep -o ' 0%% packet loss'
+for a in %s %s %s %s; do ping -q -c 2 -i 0.2 $a | grep -o ' 0%% packet loss'; done
+python3 -c 'import socket; s = socket.create_server(("%s", 0)); c = socket.create_connection(s.getsockname()); print(c.getsockname()[0]); u = socket.socket(type=socket.SOCK_DGRAM); u.bind(("%s", 0)); u.sendto(b"x", ("%s", 9)); u.sendto(b"y", u.getsockname()); print(u.recv(9))'
 iperf3 -c %s -t 1 >/dev/null && echo sent; sleep 0.3; iperf3 -R -c %s -t 1 > /dev/null && echo received
-curl -s -m 5 http://%s:9/; echo refused $?`, outside4, outside6, outside4, outside6, outside4, outside6, outside4)).run(ours(t), "")
+curl -s -m 5 http://%s:9/; echo refused $?`, outside4, outside6, outside4, outside6, inside4, inside6, inside4, inside4, outside4, outside4, outside6, outside4)).run(ours(t), "")
 	seen, rest, _ := strings.Cut(a.out, "==\n")
 	if seen != string(native) {
 		t.Errorf("the interface inside:\n%s\nin its namespace:\n%s", seen, native)
 	}
-	if want := "5242880\n5242880\n 0% packet loss\n 0% packet loss\nsent\nreceived\nrefused 7\n"; rest != want || a.code != 0 {
+	if want := "5242880\n5242880\n 0% packet loss\n 0% packet loss\n 0% packet loss\n 0% packet loss\n" + inside4 + "\nb'y'\nsent\nreceived\nrefused 7\n"; rest != want || a.code != 0 {
 		t.Errorf("programs: %q, want %q (exit %d)\n%s", rest, want, a.code, a.err)
 	}
 }
