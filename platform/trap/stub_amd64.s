@@ -491,6 +491,10 @@ post:
 	// 0x600 codeWait: posted; wait until the Sentry says go. RSP is on the signal stack,
 	// below all that is still needed. An interrupt sets pending and begins again.
 	MOVL	$0x1600, R11
+	JMP	posted
+rewait:
+	MOVQ	R8, SP
+	// Again from here: the wake-up may not have been done.
 posted:
 	CMPL	S_HOST_SLEEPS(BX), $0
 	JEQ	wait
@@ -574,6 +578,8 @@ vectors:
 	// 0x800 codeAgain: tell the Sentry that the thread has not run. An interrupt here
 	// begins it again.
 	MOVL	$0x1800, R11
+reagain:
+	MOVQ	R8, SP
 again:
 	MOVL	$0, S_PENDING(BX)
 	MOVL	$0x100, S_KIND(BX)
@@ -619,30 +625,32 @@ nested:
 	JGT	fresh
 	// Also for the handler that this one hit before it could say so.
 	MOVL	$1, S_MASKED(BX)
+	MOVQ	UC_RSP(DX), R8
 	CMPQ	AX, $0x500
 	JCS	fresh
 	CMPQ	AX, $0x600
-	JCS	inHandler
+	JCS	below
 	CMPQ	AX, $0x800
 	JCS	inWait
 	CMPQ	AX, $0x880
-	JCS	inAgain
+	JCS	reagain
 	CMPQ	AX, $0x980
-	JCC	fresh
+	JCC	below
 	// In codeResume: this frame's vectors are the thread's.
 	MOVQ	SP, S_FRAME(BX)
 	MOVQ	F_FPSTATE(SP), AX
 	MOVQ	AX, S_FP(BX)
 	JMP	again
-inHandler:
-	MOVQ	UC_RSP(DX), SP
-	JMP	fresh
 inWait:
+	// RSP moves only there: what hits this region goes by the frame that RSP names.
 	MOVL	$1, S_PENDING(BX)
-	MOVQ	UC_RSP(DX), SP
-	JMP	wait
-inAgain:
-	MOVQ	UC_RSP(DX), SP
-	JMP	again
+	JMP	rewait
+below:
+	// Begin the handler again with the frame that this one hit, which may have hit the
+	// page too.
+	MOVQ	R8, SP
+	LEAQ	8(SP), DX
+	MOVL	F_SIGNO(SP), DI
+	JMP	check
 	PCALIGN	$64
 	RET
