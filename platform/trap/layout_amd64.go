@@ -23,7 +23,7 @@ var userRange = abi.AddrRange{Start: userStart, End: userEnd}
 // A slot is what the Sentry shares with one thread, or with one mapper. Slot i is at
 // i*slotLen in the memory file and, in the stub that has the thread, in its area.
 const (
-	slotLen  = 16 << 10
+	slotLen  = 32 << 10
 	maxSlots = 1 << 16
 )
 
@@ -102,7 +102,7 @@ const (
 	slotIret       = 0x100
 	slotAltstack   = 0x130 // stack_t
 	slotFPArea     = 0x180
-	slotStack      = 0x1000 // the signal stack, to the slot's end
+	slotStack      = 0x1000 // the signal stack, to the slot's end: room for eight frames
 )
 
 const (

@@ -48,7 +48,7 @@ func (s *slots) close() {
 }
 
 // populateSlots is how many new slots get their pages at once.
-const populateSlots = 16
+const populateSlots = 4
 
 // alloc returns a slot of zeros.
 func (s *slots) alloc() (slot, error) {

@@ -25,7 +25,7 @@
 
 // Addresses of layout_amd64.go.
 #define AREA_BASE 0x7ffe00000000
-#define AREA_LEN 0x40000000
+#define AREA_LEN 0x80000000
 #define CODE_BASE 0x7fffffff0000
 #define CODE_END 0x7fffffff1000
 #define DATA_BASE 0x7fffffff1000
@@ -432,7 +432,7 @@ die:
 	MOVL	$0x1400, R11
 start:
 	MOVQ	SP, BX
-	ANDQ	$-16384, BX
+	ANDQ	$-32768, BX
 	// sigaltstack(&slot.altstack, nil)
 	LEAQ	S_ALTSTACK(BX), DI
 	XORL	SI, SI
@@ -458,7 +458,7 @@ start:
 	// hits this region begins it again. (Interrupt: any signal sent by a process.)
 	MOVL	$0x1500, R11
 	MOVQ	SP, BX
-	ANDQ	$-16384, BX
+	ANDQ	$-32768, BX
 	CMPL	DI, $31 // SIGSYS, the only signal that blocks none
 	JEQ	check
 	MOVL	$1, S_MASKED(BX)

@@ -48,9 +48,7 @@ func (a *addressSpace) newThread() (*stubThread, error) {
 	s.put(slotAltstack+8, 0)
 	s.put(slotAltstack+16, slotLen-slotStack)
 	s.put(slotXMask, a.p.xmask)
-	mmap := mmapCall(abi.Addr(s.addr(0)), slotLen, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_POPULATE,
-		a.p.slots.fd, int64(s.index)*slotLen)
-	tid, err := a.ask(&request{kind: reqThread, calls: []hostCall{mmap}, stack: s.addr(slotLen - 64)})
+	tid, err := a.ask(&request{kind: reqThread, calls: a.p.slotCalls(s), stack: s.addr(slotLen - 64)})
 	t.tid = int32(tid)
 	a.p.counters.threads.Add(1)
 	if err != nil {
@@ -62,6 +60,21 @@ func (a *addressSpace) newThread() (*stubThread, error) {
 		return nil, errStubGone
 	}
 	return t, nil
+}
+
+// slotCalls map a slot into a stub, and what every thread uses of it so that it does not
+// fault: the first page, and a frame's worth of the signal stack.
+func (p *trapPlatform) slotCalls(s slot) []hostCall {
+	part := func(off, n int, flags uint64) hostCall {
+		return mmapCall(abi.Addr(s.addr(off)), uint64(n), unix.PROT_READ|unix.PROT_WRITE, flags,
+			p.slots.fd, int64(s.index)*slotLen+int64(off))
+	}
+	const frame = 2 * abi.PageSize
+	return []hostCall{
+		part(0, slotLen, 0),
+		part(0, abi.PageSize, unix.MAP_POPULATE),
+		part(slotLen-frame, frame, unix.MAP_POPULATE),
+	}
 }
 
 // end gives the thread back.
