@@ -168,7 +168,9 @@ func accept(t *kernel.Task, a *abi.Args, flags int) (uint64, error) {
 	}
 	if addr := a.Addr(1); addr != 0 {
 		var name []byte
-		if b, ok := s.(socket.Binder); ok {
+		if b, ok := s.(socket.Accepted); ok {
+			name = b.AcceptedFrom()
+		} else if b, ok := s.(socket.Binder); ok {
 			if name, err = b.PeerName(); err != nil {
 				nf.DecRef()
 				return 0, abi.ECONNABORTED

@@ -103,6 +103,12 @@ type Listener interface {
 	Accept(ctx *vfs.Context) (Socket, error)
 }
 
+// Accepted is a Socket that Accept returned and that knows whom it was accepted from, also
+// when the connection has ended since.
+type Accepted interface {
+	AcceptedFrom() []byte
+}
+
 // Optioner is a Socket with options. Values are the application's bytes. n is how much
 // the application has room for. ENOPROTOOPT for unknown ones.
 type Optioner interface {

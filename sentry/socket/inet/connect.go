@@ -206,12 +206,12 @@ func (s *Socket) Accept(ctx *vfs.Context) (socket.Socket, error) {
 	if s.kind != netstack.TCP {
 		return nil, abi.EOPNOTSUPP
 	}
-	ep, _, err := s.ep.Load().Accept()
+	ep, from, err := s.ep.Load().Accept()
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
-	n := &Socket{ns: s.ns, id: s.id, kind: s.kind, v6: s.v6, acct: ctx.Account, opts: s.opts}
+	n := &Socket{ns: s.ns, id: s.id, kind: s.kind, v6: s.v6, acct: ctx.Account, opts: s.opts, from: from}
 	s.mu.Unlock()
 	if err := n.chargeNew(); err != nil {
 		ep.Abort()
@@ -223,6 +223,9 @@ func (s *Socket) Accept(ctx *vfs.Context) (socket.Socket, error) {
 	s.ns.add(n)
 	return n, nil
 }
+
+// AcceptedFrom implements socket.Accepted.
+func (s *Socket) AcceptedFrom() []byte { return s.sockaddr(s.from) }
 
 // Shutdown implements socket.Socket.
 func (s *Socket) Shutdown(how int) error {

@@ -24,6 +24,7 @@ type Socket struct {
 	acct  *memfile.Account
 	ino   uint64
 	uid   auth.KUID
+	from  netstack.Addr // of an accepted one: its peer
 	queue wait.Queue
 
 	// ep changes under mu when a connection that failed or was dissolved gives way to a

@@ -235,6 +235,8 @@ static void tcp(void) {
     close(d); usleep(20000); R(send(c, "x", 1, MSG_NOSIGNAL)); usleep(20000); R(send(c, "x", 1, MSG_NOSIGNAL)); R(recv(c, b, 1, 0)); X(ready(c)); close(c);
     signal(SIGPIPE, SIG_IGN);
     pair(&c, &d); shutdown(c, SHUT_WR); R(write(c, "x", 1)); close(c); close(d);
+    c = socket(AF_INET, SOCK_STREAM, 0); conn4(c, "127.0.0.1", lport); setsockopt(c, SOL_SOCKET, SO_LINGER, &g, sizeof g); close(c); usleep(20000);
+    struct sockaddr_in from; socklen_t fl = sizeof from; memset(&from, 0, sizeof from); d = accept(lsn, (void *)&from, &fl); R(d >= 0); R(fl); R(ntohs(from.sin_port) > 1000); R(recv(d, b, 1, 0)); close(d);
     H("tcp full");
     pair(&c, &d); fcntl(c, F_SETFL, O_NONBLOCK);
     long sent = 0; for (long r; (r = send(c, b, sizeof b, 0)) > 0; sent += r); printf("%s after some: %d\n", ename(errno), sent > 100000); X(ready(c));
