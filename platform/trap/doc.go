@@ -33,7 +33,7 @@
 //     anywhere but in the code page raises SIGSYS. In the code page it can make, with any
 //     registers: futex (wait and wake only), rt_sigprocmask (to the mask that threads
 //     have, from the constants), arch_prctl (segment bases, where user code could not
-//     set them anyway), exit. None has an effect outside of its own address space: no
+//     set them anyway), exit (of that thread). None has an effect outside of its own address space: no
 //     other process waits for futexes in memory that it shares with it, but for the
 //     Sentry, for which see 5. None needs a file descriptor.
 //  2. A thread has this filter before its first instruction of application code, and
@@ -106,6 +106,21 @@
 //	gettid     none                               placement
 //	getcpu     node NULL, cache NULL              placement
 //	sched_setaffinity  size 128                   placement; may be refused
+//
+// # Limits
+//
+// The host keeps uretprobe(2) and uprobe(2) from filters (Linux 6.11, 6.17). Outside of the
+// host's own trampolines they do nothing but raise SIGILL, which becomes the system call
+// that it was, or return an error to the application.
+//
+// QEMU's emulation lets a user's IRETQ read its stack as if it were the kernel's: with SMAP
+// it faults. Emulated machines need a processor without it (-cpu max,-smap).
+//
+// TODO: patched call sites, local answers. A call costs the host's signal, about 2 us, of
+// which a jump over the instruction would save most.
+//
+// TODO: a thread's filter takes the host longer to install than all else that a new
+// process costs (it is compiled each time). Only threads of one process are used again.
 //
 // Lock order: addressSpace.askMu, addressSpace.mu, trapPlatform.mu, slots.mu.
 package trap
