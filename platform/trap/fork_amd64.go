@@ -12,7 +12,7 @@ import (
 )
 
 // forkParams is read by the template while it still has a copy of the Sentry's memory;
-// stub_amd64.s knows the offsets.
+// template_amd64.s knows the offsets.
 type forkParams struct {
 	pid        int64           // 0, out: the template
 	_          uint64          // 8, scratch: the caller's signal mask
