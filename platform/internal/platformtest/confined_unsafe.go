@@ -27,6 +27,13 @@ func Confined(prog []unix.SockFilter) error {
 		return err
 	}
 	_, _ = unix.Write(fd, syscallLoop)
+	// As the Sentry does: the runtime could not open its poller later.
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	defer w.Close()
 	runtime.LockOSThread()
 	for _, c := range [][2]uintptr{{unix.PR_SET_DUMPABLE, 0}, {unix.PR_SET_NO_NEW_PRIVS, 1}} {
 		if err := unix.Prctl(int(c[0]), c[1], 0, 0, 0); err != nil {
