@@ -39,11 +39,15 @@ func printSyscalls(out io.Writer) error {
 	return w.Flush()
 }
 
-// hostSyscalls prints what a Sentry on the ptrace platform may ask of the host, and why.
-func hostSyscalls(out io.Writer) error {
-	filter, ok := seccomp.Lookup(seccomp.SentryPtrace)
+// hostSyscalls prints what a Sentry on a platform may ask of the host, and why.
+func hostSyscalls(out io.Writer, platform string) error {
+	name, err := sandbox.FilterFor(platform)
+	if err != nil {
+		return err
+	}
+	filter, ok := seccomp.Lookup(name)
 	if !ok {
-		return fmt.Errorf("no seccomp filter %q in this build", seccomp.SentryPtrace)
+		return fmt.Errorf("no seccomp filter %q in this build", name)
 	}
 	calls := filter.Calls(runtime.GOARCH)
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
@@ -63,6 +67,6 @@ func hostSyscalls(out io.Writer) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "%d calls\n", len(calls))
+	_, err = fmt.Fprintf(out, "%d calls\n", len(calls))
 	return err
 }

@@ -11,8 +11,8 @@ import (
 	"lazaret/runsc/control"
 )
 
-// HostSyscalls, when main.go has set it, prints the Sentry's allow-list.
-var HostSyscalls func(w io.Writer) error
+// HostSyscalls, when main.go has set it, prints the Sentry's allow-list on a platform.
+var HostSyscalls func(w io.Writer, platform string) error
 
 func (a *app) debugCommand() *cobra.Command {
 	var stacks, mounts, stats, hostSyscalls, net bool
@@ -24,7 +24,7 @@ func (a *app) debugCommand() *cobra.Command {
 host system calls that a Sentry may make.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if hostSyscalls && len(args) == 0 && HostSyscalls != nil {
-				return HostSyscalls(os.Stdout)
+				return HostSyscalls(os.Stdout, a.flags.Platform)
 			}
 			if err := exactArgs(1)(cmd, args); err != nil {
 				return err
