@@ -1,6 +1,6 @@
 # normalize: sort
 # timeout: 120s
-find / -xdev -not -path '/work/*' -not -path '/tmp/*' -not -path '/root/*' -not -path '/mnt/*' -not -path '/var/*' -not -path '/run/*' 2>/dev/null | wc -l
+find / -xdev -maxdepth 1 | sort; find /bin/ /boot /etc /lib/ /lib64/ /media /opt /sbin/ /srv /usr -xdev 2>/dev/null | wc -l
 find /etc -xdev -type f -size +4k -printf '%s %m %p\n'
 find /usr/bin -type l -printf '%p -> %l\n' | wc -l
 find /usr/share -name '*.py' -print0 | xargs -0 -n 50 wc -l | tail -1
