@@ -1,7 +1,7 @@
 # timeout: 60s
 cd /tmp; mkdir -p $HOME
 sleep 77 & s=$!
-ps -o stat=,comm=,args= -p $s; ps -e -o comm= >/tmp/ps.txt; grep -cx -e bash -e sleep /tmp/ps.txt; ps aux | awk 'NR==1 || /[s]leep 77/ {print $1, $8, $11, $12}'; ps -ef --forest >/tmp/ps.txt; grep -c sleep /tmp/ps.txt; pgrep -x sleep | wc -l; pidof sleep | wc -w; pstree -A 1 | head -1 | cut -c1-4; ps -o pid,ppid,tty,ni,nlwp -p 1 | tr -s ' '; ps -L -o comm= -p 1
+sleep 0.5; ps -o stat=,comm=,args= -p $s; ps -e -o comm= >/tmp/ps.txt; grep -cx -e bash -e sleep /tmp/ps.txt; ps aux | awk 'NR==1 || /[s]leep 77/ {print $1, $8, $11, $12}'; ps -ef --forest >/tmp/ps.txt; grep -c sleep /tmp/ps.txt; pgrep -x sleep | wc -l; pidof sleep | wc -w; pstree -A 1 | head -1 | cut -c1-4; ps -o pid,ppid,tty,ni,nlwp -p 1 | tr -s ' '; ps -L -o comm= -p 1
 top -b -n 1 | awk 'NR==2 {print $1,$2,$3} NR==7 {$1=$1; print}'; top -b -n1 -p $s | tail -1 | awk '{print $2,$12}'
 free | awk 'NR==1; NR>1 {print $1, NF, ($2>=0)}'; free -h >/dev/null && echo h; vmstat | head -2; uptime -p >/dev/null; echo $?; w -h | wc -l; cat /proc/loadavg | wc -w
 exec 9>/tmp/openfile; lsof -p $$ 2>/dev/null | awk '$4 ~ /^9|^cwd|^rtd|^txt/ {print $1,$4,$5,$NF}'; lsof -t /tmp/openfile 2>/dev/null | grep -cx $$; fuser /tmp/openfile 2>/dev/null | wc -w
