@@ -29,12 +29,13 @@ func (s *Sentry) Create(args *control.CreateArgs) error {
 	if err != nil {
 		return err
 	}
-	fds, err := s.donated(args, first)
+	net, err := takeNetwork(args)
 	if err != nil {
 		return err
 	}
-	net, err := takeNetwork(args)
+	fds, err := s.donated(args, first)
 	if err != nil {
+		net.close()
 		return err
 	}
 	c, err := s.newContainer(args, spec, fds, net)
@@ -61,10 +62,7 @@ func (s *Sentry) donated(args *control.CreateArgs, first bool) (containerFDs, er
 	if first {
 		fds.processFDs = processFDs{stdio: s.cfg.StdioFDs, extra: s.cfg.ExtraFDs}
 		s.cfg.StdioFDs, s.cfg.ExtraFDs = noFDs().stdio, nil
-		for i := range s.cfg.Gofers {
-			g := &s.cfg.Gofers[i]
-			fds.gofer, fds.attach = takeFD(&g.FD), g.Attach
-		}
+		fds.gofer, fds.attach = takeFD(&s.cfg.Gofer.FD), s.cfg.Gofer.Attach
 		return fds, nil
 	}
 	if err := json.Unmarshal(args.Attach, &fds.attach); err != nil {

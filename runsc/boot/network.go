@@ -42,7 +42,11 @@ func takeNetwork(args *control.CreateArgs) (*hostNetwork, error) {
 	return n, nil
 }
 
+// close closes what no interface has taken. A nil network has nothing to close.
 func (n *hostNetwork) close() {
+	if n == nil {
+		return
+	}
 	for _, fd := range n.fds {
 		_ = unix.Close(fd)
 	}

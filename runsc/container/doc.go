@@ -14,12 +14,12 @@
 // container and detached exec: engines watch, wait for and signal a host process.
 //
 // Hooks: prestart, createRuntime and createContainer run when Sentry and Gofer are up and
-// confined and before the container is created in the Sentry, in the runtime's
-// namespaces. Linux difference: a sandbox has no mount namespace that a host program
-// could enter, so createContainer hooks run in new namespaces of the container's kinds (or
-// those that the spec names by a path; without root, the runtime's), with the bundle as
-// working directory; mounts that they make are seen neither inside nor on the host. startContainer
-// hooks are run by the Sentry, inside. poststart and poststop run in the runtime's.
+// confined and before the container is created in the Sentry; the first two in the
+// runtime's namespaces, as poststart and poststop. Linux difference: a sandbox has no mount
+// namespace that a host program could enter, so createContainer hooks run in new namespaces
+// of the container's kinds (or those that the spec names by a path; without root, the
+// runtime's), with the bundle as working directory; mounts that they make are seen neither
+// inside nor on the host. startContainer hooks are run by the Sentry, inside.
 //
 // Key types: Store (a --root), Container, CreateOptions, State. Neighbours: runsc/spec,
 // runsc/cgroup, runsc/control, runsc/sandbox; runsc/cmd is the only user.

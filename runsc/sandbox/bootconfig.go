@@ -18,25 +18,18 @@ const syncFD = 3
 // BootConfig is what the Sentry gets to know. Everything that it would read from the
 // host later (it cannot open files any more) is here.
 type BootConfig struct {
-	ID       string
-	Bundle   string
-	StateDir string
-	RawSpec  json.RawMessage
-	Flags    Flags
+	RawSpec json.RawMessage
+	Flags   Flags
 
-	ControlFD int // listening unix socket
-	Gofers    []GoferConn
-	StdioFDs  [3]int // NoFD: /dev/null
-	ExtraFDs  []int  // application's 3, 4, ...; NoFD: hole
-	LogFD     int    // log of the Sentry; also its stderr
-	StraceFD  int    // NoFD: strace lines go to the log
-	PcapFD    int    // --pcap; NoFD: none
-	TraceFD   int    // --trace-startup; NoFD: none
+	ControlFD int       // listening unix socket
+	Gofer     GoferConn // of the first container
+	StdioFDs  [3]int    // NoFD: /dev/null
+	ExtraFDs  []int     // application's 3, 4, ...; NoFD: hole
+	StraceFD  int       // NoFD: strace lines go to the log
+	PcapFD    int       // --pcap; NoFD: none
+	TraceFD   int       // --trace-startup; NoFD: none
 
 	Host HostInfo
-
-	// UID and GID are what the process becomes, in its own user namespace.
-	UID, GID int
 
 	// SetGroups is false when setgroups is refused (rootless, a single mapping).
 	SetGroups bool
@@ -65,9 +58,8 @@ func DecodeSpec(raw json.RawMessage) (*specs.Spec, error) {
 
 // GoferConn is the connection to the Gofer of one container.
 type GoferConn struct {
-	ContainerID string
-	FD          int
-	Attach      []Attach
+	FD     int
+	Attach []Attach
 }
 
 // Attach is one tree that a Gofer serves: the root of the container or the source of a
@@ -92,16 +84,14 @@ type HostInfo struct {
 
 // GoferConfig is what a Gofer gets to know.
 type GoferConfig struct {
-	ContainerID string
-	ConnFD      int
-	SentryFD    int // pidfd: the Gofer ends with the Sentry
-	LogFD       int
-	TraceFD     int
-	HostUDS     bool
-	Debug       bool
-	Trees       []Tree
-	SetGroups   bool
-	InUserNS    bool
+	ConnFD    int
+	SentryFD  int // pidfd: the Gofer ends with the Sentry
+	TraceFD   int
+	HostUDS   bool
+	Debug     bool
+	Trees     []Tree
+	SetGroups bool
+	InUserNS  bool
 
 	mounts int // this process's mountinfo, if mounts can come later; 0: none
 }

@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"lazaret/gofer/proto"
 )
 
 // sandboxNamespaces are new for both processes.
@@ -40,14 +42,13 @@ func newDonation(null, log, sync *os.File) *donation {
 	return &donation{files: []*os.File{null, log, log, sync}}
 }
 
-// goferPair makes the connection between a Sentry and a Gofer; one packet is one message.
+// goferPair makes the connection between a Sentry and a Gofer.
 func goferPair() (*os.File, *os.File, error) {
-	name := "gofer"
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	client, server, err := proto.SocketPair()
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a socket pair: %w", err)
 	}
-	return os.NewFile(uintptr(fds[0]), name), os.NewFile(uintptr(fds[1]), name), nil
+	return os.NewFile(uintptr(client), "gofer"), os.NewFile(uintptr(server), "gofer"), nil
 }
 
 // syncPair makes a sync socket; the parent's end is non-blocking, for its deadline.

@@ -173,12 +173,9 @@ func (s *starter) spawnSentry() error {
 	ids := sentryMapping()
 	d := newDonation(s.null, s.sentryLog, kid)
 	b := &s.bootConfig
-	*b = BootConfig{
-		ID: s.cfg.ID, Bundle: s.cfg.Bundle, StateDir: s.cfg.StateDir,
-		Flags: s.cfg.Flags, SetGroups: ids.setGroups, LogFD: 2,
-	}
+	*b = BootConfig{Flags: s.cfg.Flags, SetGroups: ids.setGroups}
 	b.ControlFD = d.add(s.cfg.ControlListener)
-	b.Gofers = []GoferConn{{ContainerID: s.cfg.ID, FD: d.add(s.conn), Attach: attachList(s.trees)}}
+	b.Gofer = GoferConn{FD: d.add(s.conn), Attach: attachList(s.trees)}
 	b.StraceFD = d.add(s.straceLog)
 	b.PcapFD = d.add(s.pcap)
 	b.TraceFD = d.add(timeline.File())
@@ -210,8 +207,7 @@ func (s *starter) spawnGofer() error {
 	defer kid.Close()
 	d := newDonation(s.null, s.goferLog, kid)
 	s.goferCfg = GoferConfig{
-		ContainerID: s.cfg.ID, Trees: s.trees, LogFD: 2,
-		HostUDS: s.cfg.Flags.HostUDS, Debug: s.cfg.Flags.Debug,
+		Trees: s.trees, HostUDS: s.cfg.Flags.HostUDS, Debug: s.cfg.Flags.Debug,
 		ConnFD: d.add(s.goferConn), SentryFD: d.add(s.sentry.pidFD), TraceFD: d.add(timeline.File()),
 	}
 	attr := &syscall.SysProcAttr{Cloneflags: sandboxNamespaces}
