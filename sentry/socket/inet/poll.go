@@ -45,6 +45,7 @@ func (s *Socket) pollTCP() wait.Mask {
 	ep := s.ep.Load()
 	r := ep.Ready(waiter.EventIn | waiter.EventOut)
 	state := ep.State()
+	s.noteFin(state)
 	if state == abi.TCP_LISTEN {
 		s.mu.Lock()
 		shut := s.shut

@@ -31,6 +31,9 @@ type Socket struct {
 	// new one; who uses it without mu works on the old one for that call.
 	ep atomic.Pointer[netstack.Endpoint]
 
+	// finSeen: the peer was found to send no more. A reset after that is EPIPE (tcp_reset).
+	finSeen atomic.Bool
+
 	mu         sync.Mutex
 	closed     bool
 	listening  bool
@@ -113,13 +116,29 @@ func (s *Socket) takeErrorLocked() abi.Errno {
 	if s.err = 0; e != 0 {
 		return e
 	}
-	return s.ep.Load().TakeError()
+	return s.endError()
+}
+
+// endError returns and clears the endpoint's error.
+func (s *Socket) endError() abi.Errno {
+	e := s.ep.Load().TakeError()
+	if e == abi.ECONNRESET && s.finSeen.Load() {
+		return abi.EPIPE
+	}
+	return e
+}
+
+// noteFin remembers that the peer sends no more, if that is so.
+func (s *Socket) noteFin(state netstack.TCPState) {
+	if state == abi.TCP_CLOSE_WAIT {
+		s.finSeen.Store(true)
+	}
 }
 
 // peekErrorLocked returns the pending error and leaves it.
 func (s *Socket) peekErrorLocked() abi.Errno {
 	if s.err == 0 {
-		s.err = s.ep.Load().TakeError()
+		s.err = s.endError()
 	}
 	return s.err
 }
@@ -132,6 +151,7 @@ func (s *Socket) renewLocked() error {
 	}
 	s.applyLocked(ep)
 	s.ep.Swap(ep).Abort()
+	s.finSeen.Store(false)
 	s.listening, s.connecting, s.shut, s.err = false, false, 0, 0
 	if s.bound != nil {
 		if err := ep.Bind(*s.bound); err != nil {

@@ -82,6 +82,7 @@ func (s *Socket) sendTCP(m *socket.Message, n int) (int, error) {
 	down := s.shut&shutSend != 0
 	s.mu.Unlock()
 	ep := s.ep.Load()
+	s.noteFin(ep.State())
 	if down || ep.Fresh() {
 		return 0, abi.EPIPE
 	}
@@ -91,6 +92,9 @@ func (s *Socket) sendTCP(m *socket.Message, n int) (int, error) {
 	n, err := ep.Write(&source{m.Bufs, n}, &netstack.WriteOptions{More: m.Flags&abi.MSG_MORE != 0})
 	if err != nil && err != abi.EAGAIN {
 		_ = ep.TakeError() // the same one, if the stack has it twice
+	}
+	if err == abi.ECONNRESET && s.finSeen.Load() {
+		err = abi.EPIPE
 	}
 	return n, err
 }
@@ -205,6 +209,9 @@ func (s *Socket) recvTCP(m *socket.Message, flags int) (int, error) {
 			_ = s.settle()
 		}
 		return d.n, nil
+	}
+	if s.finSeen.Load() {
+		return 0, nil // as long as that is known, no error hides it (SOCK_DONE)
 	}
 	switch err {
 	case abi.EPIPE, nil:
