@@ -25,6 +25,8 @@ type packetLink struct {
 
 	started sync.Once
 	errors  atomic.Uint64 // frames that the host did not take
+
+	wire
 }
 
 // struct virtio_net_hdr.
@@ -132,7 +134,7 @@ func (l *packetLink) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error
 		vnetHeader(vnet[:], p)
 		parts := append(make([][]byte, 0, 8), vnet[:])
 		parts = append(parts, p.AsSlices()...)
-		if _, err := unix.SendmsgBuffers(l.fd, parts, nil, nil, unix.MSG_DONTWAIT); err != nil {
+		if _, err := unix.SendmsgBuffers(l.fd, parts, nil, nil, l.sendFlags()); err != nil {
 			l.errors.Add(1)
 		}
 	}
@@ -169,7 +171,8 @@ func (l *packetLink) read() {
 		if err == unix.EINTR || err == unix.ENETDOWN || err == unix.EAGAIN {
 			continue
 		}
-		if err != nil {
+		if err != nil || n == 0 {
+			l.lost()
 			return
 		}
 		if n >= vnetSize+header.EthernetMinimumSize {

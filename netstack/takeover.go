@@ -20,6 +20,7 @@ type Config struct {
 type HostLink struct {
 	Link
 	Addresses []Address
+	Wire      bool // its descriptor is no packet socket but one end of a wire (NewWire)
 }
 
 // Apply gives the namespace the links of a Config; fds are the packet sockets of those that
@@ -36,7 +37,11 @@ func (s *Stack) Apply(c *Config, fds []int) error {
 			if len(fds) == 0 {
 				return fmt.Errorf("network interface %q: no packet socket came with it", h.Name)
 			}
-			l = &link{Link: h.Link, ep: &packetLink{fd: fds[0], addr: tcpip.LinkAddress(h.MAC[:]), mtu: h.MTU}}
+			ep := &packetLink{fd: fds[0], addr: tcpip.LinkAddress(h.MAC[:]), mtu: h.MTU}
+			if h.Wire {
+				ep.wire = wire{whole: true, owner: s, index: h.Index}
+			}
+			l = &link{Link: h.Link, ep: ep}
 			fds = fds[1:]
 			if err := s.addLinkLocked(l); err != nil {
 				return fmt.Errorf("network interface %q: %w", h.Name, err)
