@@ -12,6 +12,7 @@ var rooms = []room{
 	{"syscalls/abi", nil},
 	{"platform", []string{"syscalls/abi", "platform"}},
 	{"netstack", []string{"syscalls/abi", "netstack"}},
+	{"netproxy", []string{"syscalls/abi", "netstack", "netproxy"}},
 	{"gofer/proto", []string{"syscalls/abi"}},
 	{"gofer", []string{"syscalls/abi", "gofer"}},
 	{"sentry", []string{"syscalls/abi", "platform", "netstack", "gofer/proto", "sentry"}},
@@ -33,9 +34,9 @@ var external = []struct {
 	{"github.com/spf13/cobra", []string{"runsc"}},
 	{"github.com/spf13/pflag", []string{"runsc"}},
 	{"github.com/seccomp/libseccomp-golang", []string{"tools"}},
-	{"gvisor.dev/gvisor/pkg/tcpip", []string{"netstack"}},
-	{"gvisor.dev/gvisor/pkg/waiter", []string{"netstack", "sentry"}},
-	{"gvisor.dev/gvisor/pkg/buffer", []string{"netstack"}},
+	{"gvisor.dev/gvisor/pkg/tcpip", []string{"netstack", "netproxy"}},
+	{"gvisor.dev/gvisor/pkg/waiter", []string{"netstack", "netproxy", "sentry"}},
+	{"gvisor.dev/gvisor/pkg/buffer", []string{"netstack", "netproxy"}},
 }
 
 // unsafeOK names folders whose files may import unsafe under any name: generators and
