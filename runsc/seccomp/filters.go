@@ -10,6 +10,7 @@ var compiled = map[string][]byte{
 	SentryTrap:   sentryTrapBPF,
 	GoferFiles:   goferBPF,
 	GoferUDS:     goferUDSBPF,
+	NetProxy:     netProxyBPF,
 }
 
 // MaxCallNumber bounds the numbers of calls that have names.

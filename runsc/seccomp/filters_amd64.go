@@ -14,5 +14,8 @@ var goferBPF []byte
 //go:embed gofer-uds_amd64.bpf
 var goferUDSBPF []byte
 
+//go:embed netproxy_amd64.bpf
+var netProxyBPF []byte
+
 //go:embed names_amd64.txt
 var callNamesText string

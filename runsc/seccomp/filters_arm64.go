@@ -14,5 +14,8 @@ var goferBPF []byte
 //go:embed gofer-uds_arm64.bpf
 var goferUDSBPF []byte
 
+//go:embed netproxy_arm64.bpf
+var netProxyBPF []byte
+
 //go:embed names_arm64.txt
 var callNamesText string

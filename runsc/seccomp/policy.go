@@ -64,6 +64,7 @@ var Filters = []Filter{
 	{Name: SentryTrap, Policies: []*Policy{&sentryBase, &platformTrap}},
 	{Name: GoferFiles, Policies: []*Policy{&goferBase}},
 	{Name: GoferUDS, Policies: []*Policy{&goferBase, &goferSockets}},
+	{Name: NetProxy, Policies: []*Policy{&netProxy}},
 }
 
 // Names of filters.
@@ -72,6 +73,7 @@ const (
 	SentryTrap   = "sentry-trap"
 	GoferFiles   = "gofer"
 	GoferUDS     = "gofer-uds"
+	NetProxy     = "netproxy"
 )
 
 // Architectures that filters are compiled for.
