@@ -5,12 +5,12 @@ export CGO_ENABLED = 0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PKGS := ./...
 # What runs sandboxes; everything else is unit tests.
-SYSTEM := /test/compat /test/e2e /test/confine /test/fuzz
+SYSTEM := /test/compat /test/e2e /test/confine /test/fuzz /test/soak
 # Where goroutines share data. Comparisons with the host run one step after the other;
 # under the race detector they would cost minutes and show nothing.
 RACE := ./netstack/... ./sentry/... ./gofer/... ./platform/... ./syscalls/... ./runsc/control/... ./runsc/container/... ./runsc/sandbox/...
 
-.PHONY: help build demo test check race compat e2e fuzz bench lint fmt gen install unit deps clean
+.PHONY: help build demo test check race compat e2e fuzz soak bench lint fmt gen install unit deps clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -48,10 +48,13 @@ compat: build ## the same programs natively and in the sandbox, answers compared
 	$(GO) test -count=1 -timeout 20m ./test/compat/...
 
 e2e: build ## real programs, life cycle, bad input, kills, confinement
-	$(GO) test -count=1 -timeout 40m ./test/e2e/... ./test/confine/... ./test/fuzz/...
+	$(GO) test -count=1 -timeout 40m ./test/e2e/... ./test/confine/... ./test/fuzz/... ./test/soak
 
 fuzz: ## fuzz every parser of hostile bytes for FUZZTIME (default 20s) each
 	./tools/fuzz.sh $(or $(FUZZTIME),20s)
+
+soak: build ## work of every kind in one sandbox for SOAK (default 1h), looking for leaks
+	SOAK=$(or $(SOAK),1h) $(GO) test -count=1 -timeout 0 -v ./test/soak
 
 bench: build ## native, runc, a peer (PEER=path) and ours, alternating in one run; table, JSON, SVG
 	mkdir -p out

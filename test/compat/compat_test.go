@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"lazaret/test/internal/harness"
 )
 
 // platforms are the ones that every program runs on.
@@ -24,25 +26,6 @@ const runTimeout = 30 * time.Second
 // nativeOnly is for those who write programs: no sandbox, each program runs twice
 // natively and must say the same.
 var nativeOnly = os.Getenv("COMPAT_NATIVE_ONLY") != ""
-
-func runsc(t *testing.T) string {
-	t.Helper()
-	if nativeOnly {
-		return ""
-	}
-	bin := os.Getenv("RUNSC")
-	if bin == "" {
-		bin = filepath.Join("..", "..", "bin", "runsc")
-	}
-	bin, err := filepath.Abs(bin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(bin); err != nil {
-		t.Fatalf("%v: run make build first", err)
-	}
-	return bin
-}
 
 // result is how a program ended and what it said.
 type result struct {
@@ -122,27 +105,6 @@ func (p program) build(t *testing.T) string {
 	return bin
 }
 
-// knownFailures reads known-failures.txt: "program reason" or "platform/program reason".
-func knownFailures(t *testing.T) map[string]string {
-	t.Helper()
-	data, err := os.ReadFile("known-failures.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	known := map[string]string{}
-	for line := range strings.Lines(string(data)) {
-		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
-			continue
-		}
-		name, reason, ok := strings.Cut(line, " ")
-		if !ok {
-			t.Fatalf("known-failures.txt: %q names no reason", line)
-		}
-		known[name] = strings.TrimSpace(reason)
-	}
-	return known
-}
-
 // checkKnown fails for a listed name that is no program: the list must not outlive them.
 func checkKnown(t *testing.T, known map[string]string, all []program) {
 	t.Helper()
@@ -162,7 +124,11 @@ func checkKnown(t *testing.T, known map[string]string, all []program) {
 // TestPrograms is the comparison. Each program runs in an empty directory of its own
 // that is on the same kind of file system (memory) in both runs.
 func TestPrograms(t *testing.T) {
-	bin, known, all := runsc(t), knownFailures(t), programs(t)
+	known, all := harness.KnownFailures(t), programs(t)
+	var bin string
+	if !nativeOnly {
+		bin = harness.Runsc(t)
+	}
 	checkKnown(t, known, all)
 	var same, differ atomic.Int32
 	t.Run("all", func(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"lazaret/test/internal/harness"
 )
 
 // bash is an interactive shell without anybody's settings.
@@ -156,7 +158,7 @@ func TestInteractive(t *testing.T) {
 	if nativeOnly {
 		return
 	}
-	known := knownFailures(t)
+	known := harness.KnownFailures(t)
 	kinds := map[string]func(t *testing.T){
 		"do": func(t *testing.T) {
 			args := doArgs(t, bash...)

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"lazaret/test/internal/harness"
 )
 
 // commandLimit bounds one command of a runtime: nothing here takes seconds unless it hangs.
@@ -31,7 +33,7 @@ type runtimeUnderTest struct {
 
 func ours(t *testing.T, flags ...string) *runtimeUnderTest {
 	t.Helper()
-	r := &runtimeUnderTest{"runsc", runsc(t), filepath.Join(t.TempDir(), "state"), flags}
+	r := &runtimeUnderTest{"runsc", harness.Runsc(t), filepath.Join(t.TempDir(), "state"), flags}
 	t.Cleanup(func() {
 		if t.Failed() {
 			r.deleteAll()

@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"lazaret/test/internal/harness"
 )
 
 // nativeOnly is for those who write cases: no sandbox, each case runs twice natively and
@@ -188,53 +190,16 @@ func nativeArgs(t *testing.T, argv ...string) []string {
 // doArgs is the command line that runs argv in a sandbox.
 func doArgs(t *testing.T, argv ...string) []string {
 	t.Helper()
-	args := []string{runsc(t), "--root", t.TempDir(), "--debug-log", filepath.Join(t.TempDir(), "log"), "do", "--cwd", "/tmp", "--tty", "no"}
+	args := []string{harness.Runsc(t), "--root", t.TempDir(), "--debug-log", filepath.Join(t.TempDir(), "log"), "do", "--cwd", "/tmp", "--tty", "no"}
 	for _, e := range environment() {
 		args = append(args, "-e", e)
 	}
 	return append(append(args, "--"), argv...)
 }
 
-func runsc(t *testing.T) string {
-	t.Helper()
-	bin := os.Getenv("RUNSC")
-	if bin == "" {
-		bin = filepath.Join("..", "..", "bin", "runsc")
-	}
-	bin, err := filepath.Abs(bin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(bin); err != nil {
-		t.Fatalf("%v: run make build first", err)
-	}
-	return bin
-}
-
-// knownFailures reads known-failures.txt: "case reason".
-func knownFailures(t *testing.T) map[string]string {
-	t.Helper()
-	data, err := os.ReadFile("known-failures.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	known := map[string]string{}
-	for line := range strings.Lines(string(data)) {
-		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
-			continue
-		}
-		name, reason, ok := strings.Cut(line, " ")
-		if !ok {
-			t.Fatalf("known-failures.txt: %q names no reason", line)
-		}
-		known[name] = strings.TrimSpace(reason)
-	}
-	return known
-}
-
 // TestPrograms is the comparison.
 func TestPrograms(t *testing.T) {
-	known, all := knownFailures(t), scripts(t)
+	known, all := harness.KnownFailures(t), scripts(t)
 	for name := range known {
 		if !strings.Contains(name, "/") && !slices.ContainsFunc(all, func(s *script) bool { return s.name == name }) {
 			t.Errorf("known-failures.txt: %s: no such case", name)

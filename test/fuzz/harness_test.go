@@ -3,7 +3,6 @@ package fuzz
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -13,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lazaret/test/internal/harness"
 )
 
 // build makes a static guest and returns its path.
@@ -22,22 +23,6 @@ func build(t *testing.T, name string) string {
 	cmd := exec.Command("gcc", "-O1", "-w", "-pthread", "-static", "-D_GNU_SOURCE", "-o", bin, filepath.Join("guest", name+".c"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", name, err, out)
-	}
-	return bin
-}
-
-func runsc(t *testing.T) string {
-	t.Helper()
-	bin := os.Getenv("RUNSC")
-	if bin == "" {
-		bin = filepath.Join("..", "..", "bin", "runsc")
-	}
-	bin, err := filepath.Abs(bin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(bin); err != nil {
-		t.Fatalf("%v: run make build first", err)
 	}
 	return bin
 }
@@ -61,7 +46,7 @@ func runGuest(t *testing.T, guest string, limit time.Duration, args ...string) *
 	defer cancel()
 	argv := append([]string{"--root", state, "--debug-log", log, "do", "--memory", memoryLimit, "--pids-limit", "500",
 		"--volume", filepath.Dir(guest) + ":/guest:ro", "/guest/" + filepath.Base(guest)}, args...)
-	cmd := exec.CommandContext(ctx, runsc(t), argv...)
+	cmd := exec.CommandContext(ctx, harness.Runsc(t), argv...)
 	r := &result{}
 	cmd.Cancel = func() error {
 		r.timeout = true
@@ -104,25 +89,11 @@ func (r *result) watch(state string, stop <-chan struct{}) {
 		case <-tick.C:
 		}
 		if r.sentry == 0 {
-			r.sentry = sentryPID(state)
+			r.sentry = harness.Sandbox(state).Sentry
 			continue
 		}
 		r.heapKiB = max(r.heapKiB, anonKiB(r.sentry))
 	}
-}
-
-// sentryPID reads the Sentry's pid from the only container's state, 0 if not yet there.
-func sentryPID(state string) int {
-	files, _ := filepath.Glob(filepath.Join(state, "*", "state.json"))
-	for _, f := range files {
-		var s struct {
-			Sentry struct{ PID int } `json:"sentry"`
-		}
-		if b, err := os.ReadFile(f); err == nil && json.Unmarshal(b, &s) == nil {
-			return s.Sentry.PID
-		}
-	}
-	return 0
 }
 
 func anonKiB(pid int) int {
@@ -145,7 +116,7 @@ func stacks(t *testing.T, state string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	for _, d := range dirs {
-		out, _ := exec.CommandContext(ctx, runsc(t), "--root", state, "debug", "--stacks", d.Name()).CombinedOutput()
+		out, _ := exec.CommandContext(ctx, harness.Runsc(t), "--root", state, "debug", "--stacks", d.Name()).CombinedOutput()
 		return string(out)
 	}
 	return ""
