@@ -46,7 +46,8 @@ func (c *container) attachFor(i int) (sandbox.Attach, bool) {
 }
 
 // rootSuper makes the file system at the root: the Gofer's, below a layer in memory
-// unless --overlay none says that changes go through to the host.
+// unless --overlay none says that changes go through to the host. A root that is
+// read-only has one for missing mount points.
 func (c *container) rootSuper(ctx *vfs.Context) (*vfs.Super, error) {
 	a, ok := c.attachFor(-1)
 	if !ok {
@@ -56,7 +57,7 @@ func (c *container) rootSuper(ctx *vfs.Context) (*vfs.Super, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mount the root: %w", err)
 	}
-	if c.s.cfg.Flags.Overlay == "none" {
+	if c.s.cfg.Flags.Overlay == "none" && !c.spec.Root.Readonly {
 		return lower, nil
 	}
 	return c.overlaid(ctx, lower)

@@ -70,7 +70,7 @@ func checkFlags(f *sandbox.Flags) error {
 		known       []string
 	}{
 		{"platform", f.Platform, []string{"trap", "ptrace"}},
-		{"overlay", f.Overlay, []string{"root", "all", "none"}},
+		{"overlay", f.Overlay, []string{"auto", "root", "all", "none"}},
 		{"network", f.Network, []string{"sandbox", "none"}},
 	} {
 		if !slices.Contains(c.known, c.value) {

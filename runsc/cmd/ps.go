@@ -20,7 +20,8 @@ func (a *app) psCommand() *cobra.Command {
 		Use: "ps [command options] <container-id> [ps options]", Args: minArgs(1),
 		Short: "ps displays the processes running inside a container",
 		Long: `ps displays the processes running inside a container. Their ids are those inside: the
-host has no processes of its own for them. Options of ps(1) other than -ef are refused.`,
+host has no processes of its own for them. As JSON it gives engines the process of the
+host that stands for the container. Options of ps(1) other than -ef are refused.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := requireOneOf("format", format, "table", "json"); err != nil {
 				return err
@@ -40,18 +41,19 @@ func (a *app) ps(id, format string) error {
 	if err != nil {
 		return err
 	}
+	if format == "json" {
+		// What engines ask for: processes of the host, which they look up there.
+		pids := []int{}
+		if pid := c.InitPID(); pid != 0 {
+			pids = append(pids, pid)
+		}
+		return json.NewEncoder(os.Stdout).Encode(pids)
+	}
 	var list []control.Process
 	if c.Status() != container.Stopped {
 		if list, err = c.Client().Processes(c.ID); err != nil {
 			return err
 		}
-	}
-	if format == "json" {
-		pids := []int32{}
-		for _, p := range list {
-			pids = append(pids, p.PID)
-		}
-		return json.NewEncoder(os.Stdout).Encode(pids)
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 1, ' ', 0)
 	fmt.Fprint(w, "UID\tPID\tPPID\tC\tSTIME\tTTY\tTIME\tCMD\n")

@@ -158,6 +158,12 @@ func (a *app) createOptions(id string, r *runFlags) (*container.CreateOptions, e
 	if err := applyAnnotations(&flags, s.Annotations, a.set); err != nil {
 		return nil, err
 	}
+	if flags.Overlay == "auto" {
+		flags.Overlay = "none"
+		if r.spec != nil { // do: the root is the host's own
+			flags.Overlay = "root"
+		}
+	}
 	return &container.CreateOptions{
 		ID: id, Bundle: bundle, Spec: s, Flags: flags, PidFile: r.pidFile,
 		Stdio:    [3]*os.File{os.Stdin, os.Stdout, os.Stderr},

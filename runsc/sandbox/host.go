@@ -3,14 +3,16 @@ package sandbox
 import (
 	"crypto/rand"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
 // readHost collects what the Sentry may know of the host.
-func readHost() HostInfo {
+func readHost(spec *specs.Spec) HostInfo {
 	var h HostInfo
 	var set unix.CPUSet
 	if unix.SchedGetaffinity(0, &set) == nil {
@@ -20,6 +22,7 @@ func readHost() HostInfo {
 				n--
 			}
 		}
+		h.CPUs = allowedCPUs(h.CPUs, spec)
 	}
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		h.CPUInfo = string(text)
@@ -36,6 +39,36 @@ func readHost() HostInfo {
 	h.MaxTasks = maxTasks()
 	_, _ = rand.Read(h.Seed[:])
 	return h
+}
+
+// allowedCPUs are those of the host's that linux.resources.cpu.cpus names. A list that
+// cannot be read, or names none of them, leaves all: the kernel refuses it when it is set.
+func allowedCPUs(cpus []int, spec *specs.Spec) []int {
+	if spec == nil || spec.Linux == nil || spec.Linux.Resources == nil || spec.Linux.Resources.CPU == nil {
+		return cpus
+	}
+	var out []int
+	for _, part := range strings.Split(spec.Linux.Resources.CPU.Cpus, ",") {
+		first, last, isRange := strings.Cut(strings.TrimSpace(part), "-")
+		lo, err := strconv.Atoi(first)
+		hi := lo
+		if err == nil && isRange {
+			hi, err = strconv.Atoi(last)
+		}
+		if err != nil {
+			return cpus
+		}
+		for _, n := range cpus {
+			if n >= lo && n <= hi && !slices.Contains(out, n) {
+				out = append(out, n)
+			}
+		}
+	}
+	if len(out) == 0 {
+		return cpus
+	}
+	slices.Sort(out)
+	return out
 }
 
 // maxTasks is how many application tasks a sandbox may have at most: a task takes up to

@@ -269,7 +269,7 @@ func (s *starter) configure() error {
 	if s.bootConfig.RawSpec, err = json.Marshal(s.cfg.Spec); err != nil {
 		return fmt.Errorf("encode configuration: %w", err)
 	}
-	s.bootConfig.Host = readHost()
+	s.bootConfig.Host = readHost(s.cfg.Spec)
 	done := make(chan outcome, 2)
 	go func() { done <- outcome{s.gofer, s.configureOne(s.gofer, &s.goferCfg)} }()
 	go func() { done <- outcome{s.sentry, s.configureOne(s.sentry, &s.bootConfig)} }()

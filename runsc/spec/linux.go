@@ -64,7 +64,11 @@ func checkIDMappings(c *checker) *FieldError {
 	return nil
 }
 
+// checkDevices refuses devices of the host that were asked for. Privileged containers name
+// all of the host's, whatever they need: those that a sandbox lacks are left out.
 func checkDevices(c *checker) *FieldError {
+	var kept []specs.LinuxDevice
+	all := allDevicesAllowed(c.spec.Linux.Resources)
 	for i, d := range c.spec.Linux.Devices {
 		field := fmt.Sprintf("linux.devices[%d]", i)
 		if !filepath.IsAbs(d.Path) {
@@ -73,12 +77,29 @@ func checkDevices(c *checker) *FieldError {
 		if !slices.Contains([]string{"c", "b", "u", "p"}, d.Type) {
 			return &FieldError{Field: field + ".type", Why: fmt.Sprintf("%q is not one of c, b, u and p", clip(d.Type))}
 		}
-		if d.Type != "p" && !knownDevice(&d) {
+		known := d.Type == "p" || knownDevice(&d)
+		if known {
+			kept = append(kept, d)
+		} else if !all {
 			return &FieldError{Field: field, Why: fmt.Sprintf("device %s (%s %d:%d) of the host cannot be used in a sandbox", clip(d.Path), d.Type, d.Major, d.Minor),
 				Do: "remove it"}
 		}
 	}
+	if n := len(c.spec.Linux.Devices) - len(kept); n > 0 {
+		c.warn("linux.devices", fmt.Sprintf("%d devices of the host are left out of the sandbox", n))
+	}
+	c.spec.Linux.Devices = kept
 	return nil
+}
+
+// allDevicesAllowed says whether the last rule for devices is one that allows every one,
+// as privileged containers have it.
+func allDevicesAllowed(r *specs.LinuxResources) bool {
+	if r == nil || len(r.Devices) == 0 {
+		return false
+	}
+	d := r.Devices[len(r.Devices)-1]
+	return d.Allow && d.Type != "c" && d.Type != "b" && d.Major == nil && d.Minor == nil && (d.Access == "" || d.Access == "rwm")
 }
 
 // knownDevice says whether the Sentry has a device of its own for the numbers.

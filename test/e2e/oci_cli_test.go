@@ -100,12 +100,13 @@ func TestAnnotations(t *testing.T) {
 	}
 }
 
-// TestOverlay: by default changes stay in memory, without it they reach the host.
+// TestOverlay: by default changes reach the host, for engines; with an overlay they stay
+// in memory.
 func TestOverlay(t *testing.T) {
 	for _, c := range []struct {
 		flags  []string
 		onHost bool
-	}{{nil, false}, {[]string{"--overlay", "none"}, true}, {[]string{"--overlay", "all"}, false}} {
+	}{{nil, true}, {[]string{"--overlay", "root"}, false}, {[]string{"--overlay", "none"}, true}, {[]string{"--overlay", "all"}, false}} {
 		b := newBundle(t, writable, script1("echo new > /etc/made; mkdir /etc/made.d; rm /etc/data; mv /etc/hosts /etc/moved; echo $?"))
 		b.privateRoot()
 		if a := b.run(ours(t, c.flags...), ""); a.out != "0\n" {
