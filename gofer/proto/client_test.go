@@ -65,6 +65,7 @@ func TestHostileReplies(t *testing.T) {
 	walk := func(f *File) error { _, err := f.Walk([]string{"a", "b"}); return err }
 	list := func(f *File) error { _, _, _, err := f.ReadDirPlus(0, 0); return err }
 	open := func(f *File) error { _, err := f.Open(0); return err }
+	list2 := func(f *File) error { _, err := f.List(nil, []string{"a"}, ListHow{Dirs: 2}); return err }
 	entry := func(e *Encoder, name string, typ uint32) {
 		e.U64(1)
 		e.U64(1)
@@ -114,6 +115,50 @@ func TestHostileReplies(t *testing.T) {
 		{"endless nothing", list, func(e *Encoder) int { e.U64(0); e.U8(0); e.U32(0); return -1 }},
 		{"slash in name", list, func(e *Encoder) int { e.U64(0); e.U8(1); e.U32(1); entry(e, "a/b", abi.S_IFREG); return -1 }},
 		{"dotdot", list, func(e *Encoder) int { e.U64(0); e.U8(1); e.U32(1); entry(e, "..", abi.S_IFREG); return -1 }},
+		{"no directory", list2, func(e *Encoder) int { e.U16(0); return -1 }},
+		{"more directories", list2, func(e *Encoder) int {
+			e.U16(3)
+			for range 3 {
+				e.SetListHead(e.ListHead(&FileID{}), 0, true, 0, 0)
+			}
+			return -1
+		}},
+		{"half a directory ahead", list2, func(e *Encoder) int {
+			e.U16(2)
+			for i := range 2 {
+				at := e.ListHead(&FileID{})
+				e.ListEntry(1, 8, []byte("a"), nil)
+				e.SetListHead(at, 5, i == 0, 1, 0)
+			}
+			return -1
+		}},
+		{"huge listing", list2, func(e *Encoder) int {
+			e.U16(1)
+			e.SetListHead(e.ListHead(&FileID{}), 0, true, 1<<32-1, 0)
+			return -1
+		}},
+		{"more attributes than entries", list2, func(e *Encoder) int {
+			e.U16(1)
+			at := e.ListHead(&FileID{})
+			e.ListEntry(1, 8, []byte("a"), goodAttr(abi.S_IFREG))
+			e.Attr(goodAttr(abi.S_IFREG))
+			e.SetListHead(at, 0, true, 1, 2)
+			return -1
+		}},
+		{"fewer attributes than said", list2, func(e *Encoder) int {
+			e.U16(1)
+			at := e.ListHead(&FileID{})
+			e.ListEntry(1, 8, []byte("a"), goodAttr(abi.S_IFREG))
+			e.SetListHead(at, 0, true, 1, 0)
+			return -1
+		}},
+		{"dot", list2, func(e *Encoder) int {
+			e.U16(1)
+			at := e.ListHead(&FileID{})
+			e.ListEntry(1, 4, []byte("."), nil)
+			e.SetListHead(at, 0, true, 1, 0)
+			return -1
+		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			first := true
@@ -192,6 +237,15 @@ func FuzzReply(f *testing.F) {
 		e.Attr(goodAttr(abi.S_IFREG))
 		e.String("name")
 	})
+	add(func() {
+		e.U16(2)
+		for range 2 {
+			at := e.ListHead(&FileID{Ino: 2})
+			e.ListEntry(1, 8, []byte("name"), nil)
+			e.ListEntry(1, 4, []byte("dir"), goodAttr(abi.S_IFDIR))
+			e.SetListHead(at, 2, true, 2, 1)
+		}
+	})
 	e.Begin(Rxevents, NoTag)
 	e.U16(1)
 	e.Event(&Event{Mask: 2, Name: "x"})
@@ -213,6 +267,18 @@ func FuzzReply(f *testing.F) {
 				if !ValidName(x.Name) || (x.Attr == nil) == (x.Err == nil) {
 					t.Fatalf("entry %+v", x)
 				}
+			}
+			sd := d
+			if lists, ok := decodeList(&sd, 3); ok {
+				for i := range lists {
+					for k := range lists[i].Len() {
+						a := lists[i].Attr(k)
+						if !ValidName(lists[i].Name(k)) || a != nil && !validType(a.Mode) {
+							t.Fatalf("entry %q %+v", lists[i].Name(k), a)
+						}
+					}
+				}
+				Join(lists)
 			}
 			var a Attr
 			ad := d

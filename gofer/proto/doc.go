@@ -45,6 +45,8 @@
 //	Txchannel kind[4]                                      -> empty (+fd)
 //	Txclunk   n[4] n*fid[4]                                no reply
 //	Txstopevents                                           -> empty
+//	Txlist    fid[4] flags[4] offset[8] dirs[2] np[2] np*name[s] n[2] n*name[s]
+//	          -> n[2] n*(devmajor[4] devminor[4] ino[8] btime[12] listing)
 //	Rxevents  n[2] n*(mask[4] cookie[4] devmajor[4] devminor[4] ino[8] name[s])
 //
 // "+fd" is one SCM_RIGHTS descriptor with the reply's packet: of a regular file always
@@ -60,6 +62,13 @@
 //
 // entries is next[8] eof[1] n[4] n*(ino[8] next[8] type[1] errno[4] attr name[s]), errno
 // being that of stat on the entry; "." and ".." are left out.
+//
+// Txlist lists directories of the one that the np names lead to from fid, without making
+// fids: the first of the n names from offset on (no name: that directory itself), then, as
+// far as the server likes, what is in it, the others and what is in those, each directory
+// before those in it. There are at most dirs, and all but the first are complete. listing
+// is next[8] eof[1] n[4] nattr[4] n*(ino[8] type[1] has[1] len[1] name [attr]): directories
+// have an attr, and all entries if flags has ListAttrs. Not in shared roots (EOPNOTSUPP).
 //
 // # Host changes
 //

@@ -1,6 +1,9 @@
 package proto
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // Version is the protocol with our extensions; BaseVersion is the standard part.
 const (
@@ -77,6 +80,7 @@ const (
 	Txchannel    = 234
 	Txattach     = 236
 	Txstopevents = 238
+	Txlist       = 242
 	Rxevents     = 241
 )
 
@@ -115,4 +119,10 @@ const (
 func ValidName(name string) bool {
 	return name != "" && len(name) <= MaxName && name != "." && name != ".." &&
 		strings.IndexByte(name, '/') < 0 && strings.IndexByte(name, 0) < 0
+}
+
+// ValidNameBytes is ValidName of a name in a buffer.
+func ValidNameBytes(name []byte) bool {
+	return len(name) > 0 && len(name) <= MaxName && string(name) != "." && string(name) != ".." &&
+		bytes.IndexByte(name, '/') < 0 && bytes.IndexByte(name, 0) < 0
 }

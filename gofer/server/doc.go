@@ -9,7 +9,8 @@
 // up in its directory's descriptor by a call that follows no link (openat2 with
 // RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS and RESOLVE_NO_MAGICLINKS and O_NOFOLLOW, or statx,
 // readlinkat, unlinkat... of one name). Names with '/', "..", "." and such are refused, so
-// nothing leads above a root, whatever is renamed meanwhile.
+// nothing leads above a root, whatever is renamed meanwhile. Txlist alone has several names
+// looked up at once, by one openat2 with the same flags.
 //
 // A known file is a node: its parent, name and identity (device, inode, type). It has a
 // descriptor only when one is needed (directories that are walked through, files whose

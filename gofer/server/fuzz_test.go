@@ -40,9 +40,26 @@ func FuzzServer(f *testing.F) {
 	seed(proto.Tlopen, func(e *proto.Encoder) { e.U64(2) })
 	seed(proto.Treaddir, func(e *proto.Encoder) { e.U32(0); e.U64(0); e.U32(4000) })
 	seed(proto.Txattrcreate, func(e *proto.Encoder) { e.U32(0); e.String("user.a"); e.U64(3); e.U32(0) })
+	seed(proto.Txlist, func(e *proto.Encoder) {
+		e.U64(0)
+		e.U64(0)
+		e.U16(9)
+		e.U16(0)
+		e.U16(2)
+		e.String("d")
+		e.String("f")
+	})
+	seed(proto.Txlist, func(e *proto.Encoder) {
+		e.U64(1 << 32)
+		e.U64(0)
+		e.U16(9)
+		e.U16(1)
+		e.String("d")
+		e.U16(0)
+	})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		dir := t.TempDir()
-		_ = os.Mkdir(filepath.Join(dir, "d"), 0o755)
+		_ = os.MkdirAll(filepath.Join(dir, "d", "e"), 0o755)
 		_ = os.WriteFile(filepath.Join(dir, "f"), []byte("x"), 0o644)
 		fd, err := unix.Open(dir, unix.O_PATH|unix.O_CLOEXEC, 0)
 		if err != nil {

@@ -14,6 +14,7 @@ type request struct {
 	msize int
 	fd    int    // to be sent with the reply and closed, or -1
 	held  []*fid // referenced until the reply is written
+	dents []byte // for getdents64; nil: not needed yet
 }
 
 // lockMode says how a handler needs the shape of the tree to stay.
@@ -86,6 +87,7 @@ func init() {
 		proto.Txclunk:      {run: (*request).xclunk, extended: true},
 		proto.Txchannel:    {run: (*request).xchannel, extended: true},
 		proto.Txstopevents: {run: (*request).xstopevents, extended: true},
+		proto.Txlist:       {run: (*request).xlist, lock: lockRead, extended: true},
 	}
 }
 

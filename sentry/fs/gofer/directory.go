@@ -19,26 +19,56 @@ func (d *directory) Lookup(_ *vfs.Context, name string) (vfs.Inode, error) {
 	if i, err, ok := d.fromListing(name); ok {
 		return i, err
 	}
-	f, err := d.getFile()
-	if err != nil {
-		return nil, err
-	}
 	if d.missed() {
-		if _, err := d.fetch(maxFetch); err == nil {
+		if _, err := d.fetch(maxFetch, forLookup); err == nil {
 			if i, err, ok := d.fromListing(name); ok {
 				return i, err
 			}
 		}
 	}
 	d.verified(name)
-	steps, err := f.Walk([]string{name})
+	step, err := d.walk(name)
 	if err != nil {
 		d.missing()
 		return nil, err
 	}
-	a := &steps[0].Attr
-	d.walked(a)
-	return d.fs.inode(d, name, a, steps[0].File), nil
+	d.walked(&step.Attr)
+	return d.fs.inode(d, name, &step.Attr, step.File), nil
+}
+
+// walk asks for name, and walks to the directory in the same exchange if it must.
+func (d *directory) walk(name string) (step proto.WalkStep, err error) {
+	start, chain, names, err := d.route()
+	if err != nil {
+		return step, err
+	}
+	if len(chain) >= proto.MaxWalk {
+		if start, err = d.getFile(); err != nil {
+			return step, err
+		}
+		chain, names = nil, nil
+	}
+	steps, err := start.Walk(append(names, name))
+	n := min(len(steps), len(chain))
+	if len(chain) > 0 {
+		var arrival error
+		if n < len(chain) {
+			arrival = err
+		}
+		if _, e := d.arrive(chain, steps[:n], arrival); e != nil {
+			for _, s := range steps[n:] {
+				s.File.Close()
+			}
+			return step, e
+		}
+	}
+	if err != nil {
+		return step, err
+	}
+	if len(steps) != len(chain)+1 {
+		return step, abi.ESTALE
+	}
+	return steps[n], nil
 }
 
 // Make implements vfs.Directory.

@@ -2,6 +2,7 @@ package gofer
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"lazaret/gofer/proto"
 	"lazaret/sentry/auth"
@@ -23,9 +24,12 @@ type fileSystem struct {
 	listings []*directory // that hold a listing, oldest first
 	holders  map[*directory]struct{}
 	nEntries int // in all listings
+	ahead
 
 	// touched are files that we changed: listings from before say wrong things of them.
 	touched map[key]struct{}
+
+	unused atomic.Int32 // directories that were read since somebody looked at an entry
 }
 
 // key identifies a host file.
@@ -49,6 +53,7 @@ func Mount(ctx *vfs.Context, c *Client, attach, source string) (*vfs.Super, erro
 		rootDev: [2]uint32{attr.DevMajor, attr.DevMinor}, fds: c.fds, shared: attr.Flags&proto.FlagShared != 0,
 		devs: map[[2]uint32]uint64{}, inodes: map[key]vfs.Inode{},
 		holders: map[*directory]struct{}{}, touched: map[key]struct{}{},
+		ahead: ahead{aheadLists: map[key]*proto.Listing{}, raced: map[key]struct{}{}},
 	}
 	fs.super = vfs.NewSuper("9p", abi.V9FS_MAGIC, fs)
 	fs.super.Source = source
@@ -145,7 +150,8 @@ const maxTouched = 1 << 16
 func (fs *fileSystem) changed(k key) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if fs.nEntries == 0 {
+	fs.racedLocked(k)
+	if fs.nEntries == 0 && fs.running == 0 {
 		clear(fs.touched)
 		return
 	}
@@ -153,7 +159,9 @@ func (fs *fileSystem) changed(k key) {
 		for d := range fs.holders {
 			fs.unlistLocked(d)
 		}
-		fs.listings = nil
+		fs.listings, fs.aheadOrder = nil, nil
+		fs.sweepAheadLocked()
+		fs.allRaced = fs.running > 0
 		clear(fs.touched)
 		return
 	}

@@ -1,8 +1,6 @@
 package gofer
 
 import (
-	"slices"
-
 	"lazaret/gofer/proto"
 	"lazaret/sentry/vfs"
 	"lazaret/syscalls/abi"
@@ -14,9 +12,12 @@ type names struct {
 	reported bool
 	asked    bool // names were looked up while reported was not set
 
-	list   *listing               // as it was read; nil: not known, or no longer true
+	list   *proto.Listing         // as it was read; nil: not known, or no longer true
 	known  map[string]*proto.Attr // all names, from list and what was done since; an attr of nil must be asked for
+	cursor int                    // who looks up what is listed does so in its order: the next
 	held   int                    // entries that count against maxListed
+	used   bool                   // list or known gave an answer since they were to be dropped last
+	read   bool                   // the listing was read by an application
 	misses int                    // lookups that had to ask, since the last listing
 	gen    uint64                 // counts changes, so that a listing that raced is not kept
 
@@ -30,9 +31,6 @@ type names struct {
 
 	children map[string]key // shared trees: who had the name when it was last looked up
 }
-
-// listing is a complete directory as the Gofer read it. It does not change.
-type listing struct{ entries []proto.DirEntry }
 
 // A directory is fetched whole after a number of lookups that had to ask: one, and one
 // more for each so many bytes of the directory's size, since a long listing costs as much
@@ -64,16 +62,20 @@ func (d *directory) fromListing(name string) (vfs.Inode, error, bool) {
 		d.mu.Unlock()
 		return nil, nil, false
 	}
-	d.indexLocked()
-	a, ok := d.known[name]
+	a, ok := d.findLocked(name)
 	if !ok {
 		delete(d.stale, name)
 	}
+	d.used = true
+	read := d.read
 	d.mu.Unlock()
-	switch {
-	case !ok:
+	if !ok {
 		return nil, abi.ENOENT, true
-	case a == nil:
+	}
+	if read && (a == nil || a.Mode&abi.S_IFMT != abi.S_IFDIR) {
+		d.fs.attrsUsed()
+	}
+	if a == nil {
 		return nil, nil, false
 	}
 	d.verified(name)
@@ -81,86 +83,33 @@ func (d *directory) fromListing(name string) (vfs.Inode, error, bool) {
 	return i, nil, i != nil
 }
 
+// maxScan is how many entries are compared before an index is made.
+const maxScan = 256
+
+// findLocked looks name up in list or known, of which there is one.
+func (d *directory) findLocked(name string) (a *proto.Attr, ok bool) {
+	if d.known == nil {
+		for i, end := d.cursor, min(d.cursor+maxScan, d.list.Len()); i < end; i++ {
+			if d.list.Name(i) == name {
+				d.cursor = i + 1
+				return d.list.Attr(i), true
+			}
+		}
+		d.indexLocked()
+	}
+	a, ok = d.known[name]
+	return a, ok
+}
+
 // indexLocked makes known from list.
 func (d *directory) indexLocked() {
 	if d.known != nil {
 		return
 	}
-	d.known = make(map[string]*proto.Attr, len(d.list.entries))
-	for i := range d.list.entries {
-		e := &d.list.entries[i]
-		d.known[e.Name] = e.Attr
+	d.known = make(map[string]*proto.Attr, d.list.Len())
+	for i := range d.list.Len() {
+		d.known[d.list.Name(i)] = d.list.Attr(i)
 	}
-}
-
-// fetch returns the directory's entries: those that are remembered, or what the Gofer
-// reads, which is then remembered, unless the replies are longer than limit bytes (E2BIG).
-func (d *directory) fetch(limit int) (*listing, error) {
-	d.mu.Lock()
-	if d.list != nil && d.reported {
-		defer d.mu.Unlock()
-		return d.list, nil
-	}
-	gen := d.gen
-	d.mu.Unlock()
-	f, part, err := d.firstPart()
-	if err != nil {
-		return nil, err
-	}
-	all := part.Entries
-	for !part.EOF {
-		if limit -= proto.MaxMessage; limit <= 0 {
-			return nil, abi.E2BIG
-		}
-		if part.Entries, part.Next, part.EOF, err = f.ReadDirPlus(part.Next, 0); err != nil {
-			return nil, err
-		}
-		all = append(all, part.Entries...)
-	}
-	l := &listing{all}
-	d.remember(l, gen)
-	return l, nil
-}
-
-// firstPart reads the beginning of the directory, and walks to it in the same exchange
-// if it must.
-func (d *directory) firstPart() (*proto.File, proto.DirList, error) {
-	var part proto.DirList
-	start, chain, names, err := d.route()
-	if err != nil {
-		return nil, part, err
-	}
-	if len(chain) == 0 {
-		part.Entries, part.Next, part.EOF, err = start.ReadDirPlus(0, 0)
-		return start, part, err
-	}
-	steps, part, listErr, err := start.WalkReadDir(names)
-	f, err := d.arrive(chain, steps, err)
-	if err != nil {
-		return nil, part, err
-	}
-	return f, part, listErr
-}
-
-// remember keeps a complete listing, unless the directory changed since generation gen.
-func (d *directory) remember(l *listing, gen uint64) {
-	d.mu.Lock()
-	for i := range l.entries {
-		// The flags of a file speak for its directory.
-		if a := l.entries[i].Attr; a != nil && a.Mode&abi.S_IFMT != abi.S_IFDIR {
-			d.setReportedLocked(trust(a.Flags))
-			break
-		}
-	}
-	if d.gen != gen || !d.reported || d.list != nil {
-		d.mu.Unlock()
-		return
-	}
-	n := len(l.entries) - d.held
-	d.list, d.known, d.misses = l, nil, 0
-	d.held = len(l.entries)
-	d.mu.Unlock()
-	d.fs.listingAdded(d, n)
 }
 
 // walked notes what the attributes of a file that was just looked up in d say of d.
@@ -196,65 +145,23 @@ func (d *directory) doubtLocked() {
 	d.gen++
 }
 
-// listingAdded bounds what all listings of the tree hold; d holds n entries more.
-func (fs *fileSystem) listingAdded(d *directory, n int) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	if _, ok := fs.holders[d]; !ok {
-		fs.holders[d] = struct{}{}
-		fs.listings = append(fs.listings, d)
-	}
-	fs.nEntries += n
-	for fs.nEntries > maxListed && len(fs.listings) > 1 {
-		v := fs.listings[0]
-		fs.listings = fs.listings[1:]
-		if v == d {
-			fs.listings = append(fs.listings, v)
-		} else if _, ok := fs.holders[v]; ok {
-			fs.unlistLocked(v)
-		}
-	}
-}
-
-// unlist drops the listing of a directory that is let go of.
-func (fs *fileSystem) unlist(d *directory) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	if _, ok := fs.holders[d]; ok {
-		fs.unlistLocked(d)
-	}
-	if len(fs.listings) > 2*len(fs.holders)+64 {
-		fs.listings = slices.DeleteFunc(fs.listings, func(d *directory) bool {
-			_, ok := fs.holders[d]
-			return !ok
-		})
-	}
-}
-
-func (fs *fileSystem) unlistLocked(d *directory) {
-	delete(fs.holders, d)
-	d.mu.Lock()
-	fs.nEntries -= d.held
-	d.list, d.known, d.held = nil, nil, 0
-	d.gen++
-	d.mu.Unlock()
-}
-
 // changed forgets the listing: names in the directory changed in ways not known.
 func (d *directory) changed() {
+	d.fs.changed(d.key) // first: what was read ahead must not come with the new generation
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.list, d.known = nil, nil
 	d.gen++
 	d.misses = 0
 	d.trusted = false // times and link count
-	d.mu.Unlock()
-	d.fs.changed(d.key)
 }
 
 // set notes that we changed what has name: a is what it is now, if that is known;
 // with a mode of 0 there is nothing.
 func (d *directory) set(name string, a *proto.Attr) {
+	d.fs.changed(d.key) // first, as in changed
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.list != nil {
 		d.indexLocked()
 		d.list = nil
@@ -271,8 +178,6 @@ func (d *directory) set(name string, a *proto.Attr) {
 	}
 	d.gen++
 	d.trusted = false
-	d.mu.Unlock()
-	d.fs.changed(d.key)
 }
 
 // maxAdded bounds the names that a directory remembers beyond those that were counted.

@@ -1,6 +1,7 @@
 package gofer
 
 import (
+	"lazaret/gofer/proto"
 	"lazaret/sentry/uio"
 	"lazaret/sentry/vfs"
 	"lazaret/syscalls/abi"
@@ -12,7 +13,7 @@ type dirFile struct {
 	dir *directory
 
 	// Guarded by the VFS, which serializes readers of one open file.
-	list        *listing // nil: not read yet
+	list        *proto.Listing // nil: not read yet
 	ino, parent uint64
 }
 
@@ -54,7 +55,7 @@ func (f *dirFile) ReadDir(ctx *vfs.Context, file *vfs.File, pos *int64, emit fun
 		}
 	}
 	var e vfs.Dirent
-	for i := *pos; i < int64(len(f.list.entries))+2; i++ {
+	for i := *pos; i < int64(f.list.Len())+2; i++ {
 		f.entry(i, &e)
 		if !emit(&e) {
 			return nil
@@ -72,20 +73,22 @@ func (f *dirFile) entry(i int64, e *vfs.Dirent) {
 	case 1:
 		*e = vfs.Dirent{Name: "..", Ino: f.parent, Type: abi.DT_DIR}
 	default:
-		d := &f.list.entries[i-2]
-		*e = vfs.Dirent{Name: d.Name, Ino: d.Ino, Type: d.Type}
-		if d.Attr != nil {
-			e.Ino = d.Attr.Ino // d_ino of a mount point is the one below
+		k := int(i - 2)
+		typ, ino := f.list.Type(k)
+		*e = vfs.Dirent{Name: f.list.Name(k), Ino: ino, Type: typ}
+		if a := f.list.Attr(k); a != nil {
+			e.Ino = a.Ino // d_ino of a mount point is the one below
 		}
 	}
 	e.Next = i + 1
 }
 
 func (f *dirFile) snapshot(file *vfs.File) error {
-	l, err := f.dir.fetch(maxListing)
+	l, err := f.dir.fetch(maxListing, forReading)
 	if err != nil {
 		return err
 	}
+	f.dir.fs.wasRead()
 	f.list, f.ino = l, f.dir.key.ino
 	f.parent = vfs.ParentIno(&vfs.Context{}, file, f.ino)
 	return nil

@@ -1,0 +1,282 @@
+package proto
+
+import "lazaret/syscalls/abi"
+
+// FileID tells files apart: number, and time of birth since numbers are used again.
+type FileID struct {
+	DevMajor, DevMinor uint32
+	Ino                uint64
+	Btime              Timespec
+}
+
+// IDOf returns the identity of the file that a describes.
+func IDOf(a *Attr) FileID { return FileID{a.DevMajor, a.DevMinor, a.Ino, a.Btime} }
+
+// Bounds of one Txlist.
+const (
+	MaxList     = 1024      // names that it may carry, directories that it may be answered with
+	MaxListPath = 3 << 10   // bytes of the path to the names' directory, with a slash for each
+	maxListSend = 16 << 10  // bytes of names that the client sends
+	listEntry   = 8 + 1 + 1 // least length of an entry without its name
+)
+
+// Listing is what a directory held when it was read, or a part of it. It does not change.
+type Listing struct {
+	ID   FileID
+	Next uint64 // offset of what follows
+	EOF  bool   // nothing follows
+
+	// Few and mostly without pointers: there may be many thousands.
+	names   string
+	entries []listed
+	attrs   []Attr
+}
+
+type listed struct {
+	ino  uint64
+	name uint32 // where it begins in names
+	attr int32  // index, -1: not known
+	len  uint8
+	typ  uint8
+}
+
+// Len returns the number of entries.
+func (l *Listing) Len() int { return len(l.entries) }
+
+// Name returns the name of the i-th entry.
+func (l *Listing) Name(i int) string {
+	e := &l.entries[i]
+	return l.names[e.name : e.name+uint32(e.len)]
+}
+
+// Type returns the DT_* of the i-th entry and its inode number.
+func (l *Listing) Type(i int) (uint8, uint64) { return l.entries[i].typ, l.entries[i].ino }
+
+// Attr returns the attributes of the i-th entry, nil if they did not come along.
+func (l *Listing) Attr(i int) *Attr {
+	if k := l.entries[i].attr; k >= 0 {
+		return &l.attrs[k]
+	}
+	return nil
+}
+
+// Plain reports whether there are entries without attributes.
+func (l *Listing) Plain() bool { return len(l.attrs) < len(l.entries) }
+
+// Join makes one listing of the parts of a directory.
+func Join(parts []Listing) Listing {
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	var out Listing
+	var names []byte
+	for i := range parts {
+		p := &parts[i]
+		for _, e := range p.entries {
+			e.name += uint32(len(names))
+			if e.attr >= 0 {
+				e.attr += int32(len(out.attrs))
+			}
+			out.entries = append(out.entries, e)
+		}
+		names = append(names, p.names...)
+		out.attrs = append(out.attrs, p.attrs...)
+		out.ID, out.Next, out.EOF = p.ID, p.Next, p.EOF
+	}
+	out.names = string(names)
+	return out
+}
+
+// Listing makes a Listing of what ReadDirPlus returned.
+func (l *DirList) Listing() Listing {
+	out := Listing{Next: l.Next, EOF: l.EOF, entries: make([]listed, len(l.Entries))}
+	var names []byte
+	for i := range l.Entries {
+		e := &l.Entries[i]
+		x := listed{ino: e.Ino, name: uint32(len(names)), attr: -1, len: uint8(len(e.Name)), typ: e.Type}
+		if e.Attr != nil {
+			x.attr = int32(len(out.attrs))
+			out.attrs = append(out.attrs, *e.Attr)
+		}
+		names = append(names, e.Name...)
+		out.entries[i] = x
+	}
+	out.names = string(names)
+	return out
+}
+
+// ListHow says how List lists.
+type ListHow struct {
+	Offset uint64 // where the first directory's listing begins
+	Attrs  bool   // with the attributes of all entries, else with those of directories
+	Dirs   int    // most directories, at least 1
+}
+
+// ListAttrs is the flag of Txlist that asks for the attributes of all entries.
+const ListAttrs = 1
+
+// List lists directories of the directory that path leads to from f. The first of names
+// must be one (no names: f, or what path leads to, itself); it comes first in the result,
+// perhaps not to its end. Of those that follow, and of what is below them all, the complete
+// listings come along that the server finds worth sending. Exclusive trees only.
+func (f *File) List(path, names []string, how ListHow) ([]Listing, error) {
+	size := 0
+	for _, n := range path {
+		size += len(n) + 1
+	}
+	if size > MaxListPath || len(path) > MaxWalk {
+		return nil, abi.ENAMETOOLONG
+	}
+	for size, i := 0, 0; i < len(names); i++ {
+		if size += len(names[i]) + 2; i > 0 && size > maxListSend || i >= MaxList {
+			names = names[:i]
+		}
+	}
+	for _, list := range [...][]string{path, names} {
+		for _, n := range list {
+			if err := checkName(n); err != nil {
+				return nil, err
+			}
+		}
+	}
+	ch, err := f.c.acquire(Txlist)
+	if err != nil {
+		return nil, err
+	}
+	defer f.c.release(ch)
+	e := &ch.enc
+	e.U32(f.fid)
+	flags := uint32(0)
+	if how.Attrs {
+		flags |= ListAttrs
+	}
+	e.U32(flags)
+	e.U64(how.Offset)
+	dirs := max(1, min(how.Dirs, MaxList))
+	e.U16(uint16(dirs))
+	for _, list := range [...][]string{path, names} {
+		e.U16(uint16(len(list)))
+		for _, n := range list {
+			e.String(n)
+		}
+	}
+	d, fd, err := f.c.exchange(ch)
+	if err != nil {
+		return nil, err
+	}
+	closeFD(fd)
+	out, ok := decodeList(&d, dirs)
+	if !ok {
+		return nil, f.c.fail()
+	}
+	return out, nil
+}
+
+// decodeList reads an Rxlist of at most dirs directories.
+func decodeList(d *Decoder, dirs int) ([]Listing, bool) {
+	n := int(d.U16())
+	if n == 0 || n > dirs {
+		return nil, false
+	}
+	out := make([]Listing, n)
+	var names []byte
+	for i := range out {
+		names = out[i].decode(d, names[:0])
+		if !d.OK() || i > 0 && !out[i].EOF {
+			return nil, false
+		}
+	}
+	return out, d.Done()
+}
+
+// decode reads one directory; names is a buffer.
+func (l *Listing) decode(d *Decoder, names []byte) []byte {
+	l.ID = FileID{DevMajor: d.U32(), DevMinor: d.U32(), Ino: d.U64(), Btime: d.Time()}
+	l.Next = d.U64()
+	l.EOF = d.U8() != 0
+	n, withAttr := d.U32(), d.U32()
+	if uint64(n)*(listEntry+1)+uint64(withAttr)*AttrSize > uint64(d.Left()) || withAttr > n || n == 0 && !l.EOF {
+		d.bad = true
+		return names
+	}
+	l.entries = make([]listed, n)
+	if withAttr > 0 {
+		l.attrs = make([]Attr, withAttr)
+	}
+	attrs := 0
+	for i := range l.entries {
+		e := &l.entries[i]
+		e.ino = d.U64()
+		e.typ = d.U8()
+		e.name, e.attr = uint32(len(names)), -1
+		has := d.U8()
+		name := d.take(int(d.U8()))
+		if has > 1 || has == 1 && attrs == len(l.attrs) || !ValidNameBytes(name) {
+			d.bad = true
+			return names
+		}
+		e.len = uint8(len(name))
+		names = append(names, name...)
+		if has == 1 {
+			e.attr = int32(attrs)
+			d.Attr(&l.attrs[attrs])
+			attrs++
+		}
+	}
+	if attrs != len(l.attrs) {
+		d.bad = true
+	}
+	l.names = string(names)
+	return names
+}
+
+// ListEntry appends an entry of an Rxlist; a may be nil.
+func (e *Encoder) ListEntry(ino uint64, typ uint8, name []byte, a *Attr) {
+	e.U64(ino)
+	e.U8(typ)
+	if a != nil {
+		e.U8(1)
+	} else {
+		e.U8(0)
+	}
+	e.U8(uint8(len(name)))
+	e.b = append(e.b, name...)
+	if a != nil {
+		e.Attr(a)
+	}
+}
+
+// ListHead appends what comes before a directory's entries; SetListHead completes it.
+func (e *Encoder) ListHead(id *FileID) (at int) {
+	e.U32(id.DevMajor)
+	e.U32(id.DevMinor)
+	e.U64(id.Ino)
+	e.Time(id.Btime)
+	at = len(e.b)
+	e.U64(0)
+	e.U8(0)
+	e.U64(0)
+	return at
+}
+
+// SetListHead fills in the head at at: the offset of what follows, whether nothing does,
+// the number of entries and of those with attributes.
+func (e *Encoder) SetListHead(at int, next uint64, eof bool, entries, attrs int) {
+	e.SetU64(at, next)
+	if eof {
+		e.SetU8(at+8, 1)
+	}
+	e.SetU32(at+9, uint32(entries))
+	e.SetU32(at+13, uint32(attrs))
+}
+
+// ListEntrySize returns the length of an entry on the wire.
+func ListEntrySize(name int, withAttr bool) int {
+	if withAttr {
+		return listEntry + 1 + name + AttrSize
+	}
+	return listEntry + 1 + name
+}
+
+// ListHeadSize is the length of a directory's head on the wire.
+const ListHeadSize = 4 + 4 + 8 + 12 + 8 + 1 + 4 + 4

@@ -1,0 +1,102 @@
+package server
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"lazaret/gofer/proto"
+	"lazaret/syscalls/abi"
+)
+
+func namesOf(l *proto.Listing) []string {
+	var out []string
+	for i := range l.Len() {
+		out = append(out, l.Name(i))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// TestList: what is asked for comes first, then what is in it, then its siblings; links are
+// not followed, and what is no directory is passed over.
+func TestList(t *testing.T) {
+	c, dir := serve(t, nil)
+	for _, d := range []string{"a/b/c", "a/d", "e/f"} {
+		_ = os.MkdirAll(filepath.Join(dir, d), 0o755)
+	}
+	_ = os.WriteFile(filepath.Join(dir, "a/b/file"), nil, 0o644)
+	_ = os.Symlink("/etc", filepath.Join(dir, "link"))
+	root := attach(t, c, "/")
+	ids := map[proto.FileID]string{}
+	for _, n := range [][]string{{"a"}, {"a", "b"}, {"a", "b", "c"}, {"a", "d"}, {"e"}, {"e", "f"}} {
+		_, at := walk(t, root, n...)
+		ids[proto.IDOf(&at)] = filepath.Join(n...)
+	}
+	for _, tc := range []struct {
+		path, names []string
+		dirs        int
+		want        []string // the order of entries is the file system's
+		err         error
+	}{
+		{nil, []string{"a"}, 1, []string{"[a:[b d]]"}, nil},
+		{nil, []string{"a"}, 2, []string{"[a:[b d] a/b:[c file]]", "[a:[b d] a/d:[]]"}, nil},
+		{nil, []string{"e", "link", "missing", "a"}, 9, []string{"[e:[f] e/f:[] a:[b d] a/b:[c file] a/b/c:[] a/d:[]]", "[e:[f] e/f:[] a:[b d] a/d:[] a/b:[c file] a/b/c:[]]"}, nil},
+		{[]string{"a"}, []string{"d", "b"}, 2, []string{"[a/d:[] a/b:[c file]]"}, nil},
+		{[]string{"a", "b"}, nil, 1, []string{"[a/b:[c file]]"}, nil},
+		{[]string{"a", "b"}, []string{"file"}, 1, nil, abi.ESTALE},
+		{nil, []string{"link"}, 1, nil, abi.ESTALE},
+		{[]string{"link"}, nil, 1, nil, abi.ESTALE},
+		{[]string{"missing"}, []string{"a"}, 1, nil, abi.ESTALE},
+		{[]string{".."}, []string{"a"}, 1, nil, abi.EINVAL},
+		{nil, []string{"a/b"}, 1, nil, abi.EINVAL},
+	} {
+		lists, err := root.List(tc.path, tc.names, proto.ListHow{Dirs: tc.dirs})
+		if err != tc.err {
+			t.Errorf("%v %v: %v", tc.path, tc.names, err)
+		}
+		var got []string
+		for i := range lists {
+			got = append(got, ids[lists[i].ID]+":"+fmt.Sprint(namesOf(&lists[i])))
+		}
+		if !slices.Contains(tc.want, fmt.Sprint(got)) && err == nil {
+			t.Errorf("%v %v: %v, want %v", tc.path, tc.names, got, tc.want)
+		}
+	}
+}
+
+// TestListAttrs: directories always come with attributes, the others when they are wanted.
+func TestListAttrs(t *testing.T) {
+	c, dir := serve(t, nil)
+	_ = os.MkdirAll(filepath.Join(dir, "a/sub"), 0o755)
+	_ = os.WriteFile(filepath.Join(dir, "a/file"), []byte("abc"), 0o644)
+	root := attach(t, c, "/")
+	for _, attrs := range []bool{false, true} {
+		lists, err := root.List(nil, []string{"a"}, proto.ListHow{Dirs: 1, Attrs: attrs})
+		if err != nil || len(lists) != 1 || lists[0].Len() != 2 || lists[0].Plain() == attrs {
+			t.Fatal(lists, err)
+		}
+		for i := range 2 {
+			switch a := lists[0].Attr(i); {
+			case lists[0].Name(i) == "sub" && (a == nil || a.Mode&unix.S_IFMT != unix.S_IFDIR):
+				t.Errorf("directory: %+v", a)
+			case lists[0].Name(i) == "file" && (a != nil) != attrs:
+				t.Errorf("file: %+v", a)
+			case lists[0].Name(i) == "file" && attrs && a.Size != 3:
+				t.Errorf("size %d", a.Size)
+			}
+		}
+	}
+}
+
+// TestListShared: a tree that others change is not read ahead.
+func TestListShared(t *testing.T) {
+	c, _ := serve(t, func(c *Config) { c.Roots[0].Shared = true })
+	if _, err := attach(t, c, "/").List(nil, nil, proto.ListHow{Dirs: 1}); err != abi.EOPNOTSUPP {
+		t.Error(err)
+	}
+}

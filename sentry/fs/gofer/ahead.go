@@ -1,0 +1,269 @@
+package gofer
+
+import (
+	"lazaret/gofer/proto"
+	"lazaret/syscalls/abi"
+)
+
+// Who walks through a tree lists a directory, then those in it, then its siblings. So the
+// Gofer is asked for more directories than the one that is wanted. What comes is kept by
+// file, without inodes, until somebody reads those directories.
+
+// ahead is what was read ahead. fileSystem.mu guards it.
+type ahead struct {
+	aheadLists map[key]*proto.Listing
+	aheadOrder []key // oldest first; some may be gone from aheadLists
+
+	window    int // directories to ask for
+	got, hits int // listings of the last answers, and those of them that were wanted
+
+	// running counts requests for listings. What changes meanwhile is noted in raced, so
+	// that it is not kept as it was before.
+	running  int
+	raced    map[key]struct{}
+	allRaced bool
+}
+
+const (
+	minWindow = 8
+	maxWindow = 512
+	// maxListAhead is how many directories read ahead stay, however many entries there are.
+	maxListAhead = 2 * maxWindow
+	// maxAhead bounds aheadOrder.
+	maxAhead = 1 << 14
+	maxRaced = 1 << 10
+)
+
+// maxUnused is after how many directories whose entries nobody looked at only names are
+// asked for.
+const maxUnused = 8
+
+// attrsUsed notes that somebody who lists directories looks at what is in them.
+func (fs *fileSystem) attrsUsed() { fs.unused.Store(0) }
+
+// wasRead notes that a directory was read.
+func (fs *fileSystem) wasRead() {
+	if fs.unused.Load() < maxUnused {
+		fs.unused.Add(1)
+	}
+}
+
+// begin notes that a listing is being asked for.
+func (fs *fileSystem) begin() {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.running++
+}
+
+func (fs *fileSystem) end() {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.running--; fs.running == 0 {
+		clear(fs.raced)
+		fs.allRaced = false
+	}
+}
+
+// racedLocked notes that k changes.
+func (fs *fileSystem) racedLocked(k key) {
+	fs.dropAheadLocked(k)
+	switch {
+	case fs.running == 0 || fs.allRaced:
+	case len(fs.raced) >= maxRaced:
+		fs.allRaced = true
+	default:
+		fs.raced[k] = struct{}{}
+	}
+}
+
+func (fs *fileSystem) dropAheadLocked(k key) {
+	if l := fs.aheadLists[k]; l != nil {
+		fs.nEntries -= l.Len()
+		delete(fs.aheadLists, k)
+	}
+}
+
+// takeAhead returns what was read ahead of d, nil if that is not enough.
+func (fs *fileSystem) takeAhead(d *directory, p purpose) *proto.Listing {
+	fs.mu.Lock()
+	l := fs.aheadLists[d.key]
+	if l != nil {
+		fs.dropAheadLocked(d.key)
+		fs.hits++
+	}
+	fs.mu.Unlock()
+	if l == nil || !d.isID(&l.ID) || p == forLookup && l.Plain() {
+		return nil
+	}
+	return l
+}
+
+// isID reports whether id is this very file.
+func (i *inode) isID(id *proto.FileID) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	b := i.attr.Btime
+	return !i.gone && i.key == (key{id.DevMajor, id.DevMinor, id.Ino}) &&
+		b.Sec == id.Btime.Sec && b.Nsec == int64(id.Btime.Nsec)
+}
+
+// store keeps listings of directories that nobody asked for yet.
+func (fs *fileSystem) store(lists []proto.Listing) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for i := range lists {
+		l := &lists[i]
+		k := key{l.ID.DevMajor, l.ID.DevMinor, l.ID.Ino}
+		if _, raced := fs.raced[k]; raced || fs.allRaced {
+			continue
+		}
+		fs.dropAheadLocked(k)
+		own := *l // not all of lists is kept alive
+		fs.aheadLists[k] = &own
+		fs.aheadOrder = append(fs.aheadOrder, k)
+		fs.nEntries += l.Len()
+		fs.got++
+	}
+	fs.shrinkLocked(nil)
+	if len(fs.aheadOrder) > maxAhead {
+		kept := fs.aheadOrder[:0]
+		for _, k := range fs.aheadOrder[len(fs.aheadOrder)-maxAhead/2:] {
+			if fs.aheadLists[k] != nil {
+				kept = append(kept, k)
+			}
+		}
+		fs.aheadOrder = kept
+		fs.sweepAheadLocked()
+	}
+}
+
+// sweepAheadLocked drops what aheadOrder does not name any more.
+func (fs *fileSystem) sweepAheadLocked() {
+	named := make(map[key]struct{}, len(fs.aheadOrder))
+	for _, k := range fs.aheadOrder {
+		named[k] = struct{}{}
+	}
+	for k := range fs.aheadLists {
+		if _, ok := named[k]; !ok {
+			fs.dropAheadLocked(k)
+		}
+	}
+}
+
+// nextWindow returns how many directories to ask for: more when most of the last ones
+// were wanted.
+func (fs *fileSystem) nextWindow() int {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	switch {
+	case fs.window == 0:
+		fs.window = minWindow
+	case fs.got == 0:
+	case 2*fs.hits >= fs.got:
+		fs.window = min(4*fs.window, maxWindow)
+	default:
+		fs.window = max(fs.window/4, minWindow)
+	}
+	fs.got, fs.hits = 0, 0
+	return fs.window
+}
+
+// readAhead is readList in a tree that nobody else changes.
+func (d *directory) readAhead(limit int, p purpose) (*proto.Listing, error) {
+	start, path, parent, names, err := d.aheadRoute()
+	if err != nil {
+		return nil, err
+	}
+	how := proto.ListHow{Dirs: 1, Attrs: p == forLookup || d.fs.unused.Load() < maxUnused}
+	if p == forReading && parent != nil {
+		if next := parent.following(names[0]); next != nil {
+			how.Dirs = d.fs.nextWindow()
+			names = append(names, d.fs.notAhead(next, how.Dirs-1)...)
+		}
+	}
+	var parts []proto.Listing
+	for {
+		lists, err := start.List(path, names, how)
+		if err != nil {
+			return nil, err
+		}
+		if !d.isID(&lists[0].ID) {
+			return nil, abi.ESTALE
+		}
+		d.fs.store(lists[1:])
+		parts = append(parts, lists[0])
+		if lists[0].EOF {
+			l := proto.Join(parts)
+			return &l, nil
+		}
+		if limit -= proto.MaxMessage; limit <= 0 {
+			return nil, abi.E2BIG
+		}
+		how.Offset, how.Dirs = lists[0].Next, 1
+	}
+}
+
+// aheadRoute returns a file and a path that lead to d's parent, and d's name in it; for a
+// root, what leads to d itself.
+func (d *directory) aheadRoute() (start *proto.File, path []string, parent *directory, names []string, err error) {
+	d.mu.Lock()
+	parent, name, gone := d.parent, d.name, d.gone
+	d.mu.Unlock()
+	if gone {
+		return nil, nil, nil, nil, abi.ESTALE
+	}
+	if parent == nil {
+		start, _, path, err = d.route()
+	} else {
+		start, _, path, err = parent.route()
+		names = []string{name}
+	}
+	return start, path, parent, names, err
+}
+
+// sibling is a directory in the same directory.
+type sibling struct {
+	name string
+	key  key
+}
+
+// following returns the directories that come after name in d, if an application has read
+// d: it may go on to them. nil: nothing says so.
+func (d *directory) following(name string) []sibling {
+	d.mu.Lock()
+	l, read, at := d.list, d.read, d.cursor-1
+	d.mu.Unlock()
+	if l == nil || !read {
+		return nil
+	}
+	if at < 0 || at >= l.Len() || l.Name(at) != name {
+		for at = 0; at < l.Len() && l.Name(at) != name; at++ {
+		}
+	}
+	next := []sibling{}
+	for at++; at < l.Len() && len(next) < 2*maxWindow; at++ {
+		if typ, _ := l.Type(at); typ != abi.DT_DIR {
+			continue
+		}
+		if a := l.Attr(at); a != nil {
+			next = append(next, sibling{l.Name(at), keyOf(a)})
+		}
+	}
+	return next
+}
+
+// notAhead returns the first names of directories that were not read ahead yet.
+func (fs *fileSystem) notAhead(next []sibling, most int) []string {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	var names []string
+	for _, s := range next {
+		if len(names) >= most {
+			break
+		}
+		if fs.aheadLists[s.key] == nil {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
