@@ -43,6 +43,11 @@ func New(cfg Config) (*Proxy, error) {
 	if err := unix.SetNonblock(cfg.LinkFD, false); err != nil {
 		return nil, fmt.Errorf("the wire: %w", err)
 	}
+	for i := range cfg.Published {
+		if err := unix.SetNonblock(cfg.Published[i].FD, true); err != nil {
+			return nil, fmt.Errorf("published port %d: %w", cfg.Published[i].Port, err)
+		}
+	}
 	p.s = stack.New(stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol, arp.NewProtocol},
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6},
@@ -62,9 +67,6 @@ func New(cfg Config) (*Proxy, error) {
 func (p *Proxy) Serve() error {
 	for i := range p.cfg.Published {
 		b := &p.cfg.Published[i]
-		if err := unix.SetNonblock(b.FD, true); err != nil {
-			return fmt.Errorf("published port %d: %w", b.Port, err)
-		}
 		if b.UDP {
 			go p.publishUDP(newHostSocket(b.FD), b.Port)
 		} else {

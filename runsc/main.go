@@ -19,6 +19,9 @@ func main() {
 		case sandbox.GoferCommand:
 			goferMain()
 			return
+		case sandbox.NetProxyCommand:
+			netProxyMain()
+			return
 		case container.ProxyCommand:
 			os.Exit(container.ProxyMain(os.Args[2:]))
 		}

@@ -14,10 +14,12 @@ import (
 	"lazaret/syscalls"
 )
 
-// bootMain and goferMain join the rooms that make up the re-executed processes.
+// bootMain, goferMain and netProxyMain join the rooms that make up the re-executed processes.
 func bootMain() { boot.Main() }
 
 func goferMain() { sandbox.GoferMain() }
+
+func netProxyMain() { sandbox.NetProxyMain() }
 
 // connect gives the command line what it shows of other rooms.
 func connect() {

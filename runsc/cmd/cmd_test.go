@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -186,11 +187,11 @@ func TestAnnotations(t *testing.T) {
 		t.Errorf("flags = %+v, %v", f, err)
 	}
 	for key, value := range map[string]string{
-		"network": "host", "overlay": "none", "host-uds": "true", "strace-log": "/etc/passwd", "debug-log": "/x",
+		"network": "user", "publish": "80", "network-host-loopback": "true", "overlay": "none", "host-uds": "true", "strace-log": "/etc/passwd", "debug-log": "/x",
 		"platform": "ptrace", "unknown": "1", "strace": "maybe",
 	} {
 		f := sandbox.Flags{}
-		if err := applyAnnotations(&f, map[string]string{annotationPrefix + key: value}, given); err == nil || f != (sandbox.Flags{}) {
+		if err := applyAnnotations(&f, map[string]string{annotationPrefix + key: value}, given); err == nil || !reflect.DeepEqual(f, sandbox.Flags{}) {
 			t.Errorf("annotation %s=%s: %v, %+v", key, value, err, f)
 		}
 	}

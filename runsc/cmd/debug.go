@@ -89,6 +89,11 @@ func (a *app) debugRun(id string, kinds []control.DebugKind, pid int32) error {
 			return fmt.Errorf("debug %s: %w", k, err)
 		}
 		fmt.Print(text)
+		if k == control.DebugNet {
+			for _, p := range c.Published {
+				fmt.Println("published", p)
+			}
+		}
 	}
 	return nil
 }

@@ -29,6 +29,8 @@ var flagRows = []flagRow{
 	{"strace", []string{"true", "false"}, "", func(f *sandbox.Flags, v string) { f.Strace = v == "true" }},
 	{"overlay", []string{"root", "all"}, "writes would reach the host", func(f *sandbox.Flags, v string) { f.Overlay = v }},
 	{"network", []string{"none", "sandbox"}, "it would open the host's network", func(f *sandbox.Flags, v string) { f.Network = v }},
+	{"publish", nil, "it opens ports of the host", nil},
+	{"network-host-loopback", nil, "it would open the host's network", nil},
 	{"platform", nil, "the host's owner chooses the wall", nil},
 	{"strace-log", nil, "it names a file of the host", nil},
 	{"pcap", nil, "it names a file of the host", nil},
@@ -71,7 +73,7 @@ func checkFlags(f *sandbox.Flags) error {
 	}{
 		{"platform", f.Platform, []string{"trap", "ptrace"}},
 		{"overlay", f.Overlay, []string{"auto", "root", "all", "none"}},
-		{"network", f.Network, []string{"sandbox", "none"}},
+		{"network", f.Network, networkModes},
 	} {
 		if !slices.Contains(c.known, c.value) {
 			return fmt.Errorf("--%s %q: want %s", c.flag, c.value, strings.Join(c.known, ", "))

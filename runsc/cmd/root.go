@@ -175,7 +175,7 @@ func (a *app) globalFlags(root *cobra.Command) {
 	_ = f.MarkHidden("criu")
 	f.StringVar(&a.flags.Platform, "platform", "trap", "how application code runs: trap, or ptrace (slower, for hosts that lack what trap needs)")
 	f.StringVar(&a.flags.Overlay, "overlay", "auto", "what gets a writable layer in memory: root, all (bind mounts too) or none; auto is none, so that an engine finds what was written, and root for do")
-	f.StringVar(&a.flags.Network, "network", "sandbox", "network of the sandbox: sandbox (the interfaces of its network namespace) or none (loopback)")
+	a.networkFlags(f)
 	f.BoolVar(&a.flags.Strace, "strace", false, "log every system call of the application")
 	f.StringVar(&a.flags.StraceLog, "strace-log", "", "file for --strace's lines (default: the sandbox's log)")
 	f.StringVar(&a.flags.Pcap, "pcap", "", "write the packets of the sandbox's network to this file, for tcpdump -r")

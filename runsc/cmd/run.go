@@ -167,7 +167,7 @@ func (a *app) createOptions(id string, r *runFlags) (*container.CreateOptions, e
 	return &container.CreateOptions{
 		ID: id, Bundle: bundle, Spec: s, Flags: flags, PidFile: r.pidFile,
 		Stdio:    [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
-		Rootless: a.isRootless(), NoCgroup: r.noCgroup, Starter: a.starter, Warn: a.log.warn,
+		Rootless: a.isRootless(), NoCgroup: r.noCgroup, ResolvConf: r.spec != nil, Starter: a.starter, Warn: a.log.warn,
 	}, nil
 }
 

@@ -37,6 +37,10 @@ type CreateOptions struct {
 	// NoCgroup leaves the processes in runsc's own groups.
 	NoCgroup bool
 
+	// ResolvConf gives the container an /etc/resolv.conf that names the relay of
+	// --network user.
+	ResolvConf bool
+
 	Starter Starter
 	Warn    func(text string)
 }
@@ -66,6 +70,7 @@ type creator struct {
 	args control.CreateArgs
 	ran  bool // hooks have run: poststop hooks must
 	net  *hostnet.Network
+	user *userNetwork // --network user; nil: another
 }
 
 // Create makes a container up to the state created and returns it locked. On an error
@@ -75,10 +80,17 @@ func (s *Store) Create(opts *CreateOptions) (*Creation, error) {
 		return nil, err
 	}
 	cr := &creator{opts: opts}
+	if err := cr.userNetwork(); err != nil {
+		return nil, err
+	}
+	defer cr.user.close()
 	if err := cr.prepare(s); err != nil {
 		return nil, err
 	}
-	err := cr.processes()
+	err := cr.resolvConf()
+	if err == nil {
+		err = cr.processes()
+	}
 	if err == nil {
 		err = cr.hooks()
 	}

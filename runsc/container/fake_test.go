@@ -265,6 +265,10 @@ func (s *fakeStarter) Start(cfg *sandbox.Config) (Handle, error) {
 	return h, nil
 }
 
+func (s *fakeStarter) StartNetProxy(*sandbox.Config, *sandbox.NetProxy) (int, *os.File, error) {
+	return 0, nil, errors.New("no proxy here")
+}
+
 func (s *fakeStarter) StartGofer(cfg *sandbox.Config) (int, *os.File, json.RawMessage, error) {
 	gofer := exec.Command("sleep", "1000")
 	if err := gofer.Start(); err != nil {

@@ -127,6 +127,9 @@ func (c *Container) destroy() error {
 	if err := c.Gofer.killWait(); err != nil {
 		return err
 	}
+	if err := c.Net.killWait(); err != nil {
+		return err
+	}
 	if c.Cgroup != nil {
 		if !c.Cgroup.Optional {
 			if err := c.Cgroup.Kill(); err != nil {

@@ -14,6 +14,9 @@ import (
 // namespace. It comes after the hooks: the namespace that docker's fills is the Sentry's
 // own, and its path is known to it by the pid.
 func (cr *creator) network() error {
+	if cr.user != nil {
+		return cr.user.start(cr)
+	}
 	if cr.c.IsSub() || cr.opts.Flags.Network != "sandbox" {
 		return nil
 	}

@@ -16,6 +16,10 @@ type Starter interface {
 	// StartGofer starts the Gofer of a further container. It returns its pid, the
 	// Sentry's end of its connection and what it serves, for control.CreateArgs.
 	StartGofer(cfg *sandbox.Config) (pid int, conn *os.File, attach json.RawMessage, err error)
+
+	// StartNetProxy starts the network proxy of a sandbox. It returns its pid and the
+	// Sentry's end of the wire.
+	StartNetProxy(cfg *sandbox.Config, np *sandbox.NetProxy) (pid int, wire *os.File, err error)
 }
 
 // Handle is a started sandbox, as its starter holds it.
@@ -51,6 +55,11 @@ func (Processes) StartGofer(cfg *sandbox.Config) (int, *os.File, json.RawMessage
 	}
 	pid, conn, err := sandbox.StartGofer(cfg)
 	return pid, conn, attach, err
+}
+
+// StartNetProxy starts a network proxy.
+func (Processes) StartNetProxy(cfg *sandbox.Config, np *sandbox.NetProxy) (int, *os.File, error) {
+	return sandbox.StartNetProxy(cfg, np)
 }
 
 type realSandbox struct{ *sandbox.Sandbox }

@@ -54,7 +54,11 @@ type State struct {
 	Creator Proc `json:"creator"` // the runsc that creates it
 	Sentry  Proc `json:"sentry"`
 	Gofer   Proc `json:"gofer"`
+	Net     Proc `json:"net"`  // the network proxy; none but with --network user
 	Init    Proc `json:"init"` // what engines know as the container's process
+
+	// Published are the ports of the host that lead inside, for people.
+	Published []string `json:"published,omitempty"`
 
 	Cgroup *cgroup.Cgroup `json:"cgroup,omitempty"`
 	Flags  sandbox.Flags  `json:"flags"`

@@ -16,15 +16,17 @@ const (
 // Flags are runsc's own global flags as they concern a sandbox.
 type Flags struct {
 	Platform  string // "trap" or "ptrace"
-	Overlay   string // "root" (default), "all" or "none"
-	Network   string // "sandbox" or "none"
+	Overlay   string // "root", "all" or "none"
+	Network   string // "sandbox", "none" or "user"
 	Strace    bool
 	StraceLog string // file for the strace lines, opened by runsc
 	Pcap      string // file for the packets of the network, opened by runsc
 	DebugLog  string // file for the Sentry's and Gofer's log, opened by runsc
 	LogFormat string // "text" or "json"
 	Debug     bool
-	HostUDS   bool // unix sockets and FIFOs of the host may be used through bind mounts
+	Publish   []string // --publish, for "user"
+	Loopback  bool     // --network-host-loopback, for "user"
+	HostUDS   bool     // unix sockets and FIFOs of the host may be used through bind mounts
 }
 
 // Config says what to start. A started sandbox ends with the starting process until

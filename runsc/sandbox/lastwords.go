@@ -16,10 +16,7 @@ func (c *child) failed(err error) error {
 	if err == nil {
 		return nil
 	}
-	name := "sentry"
-	if c.what == GoferCommand {
-		name = "gofer"
-	}
+	name := map[string]string{BootCommand: "sentry", GoferCommand: "gofer", NetProxyCommand: "network proxy"}[c.what]
 	if errors.Is(err, errChildGone) {
 		if how := c.lastWords(); how != "" {
 			return fmt.Errorf("%s process ended: %s", name, how)
@@ -52,7 +49,7 @@ func (c *child) lastWords() string {
 // WhyDied is the line in the logs of a container's state directory that tells best why
 // its Sentry or Gofer died (a panic, a denied host call); empty if there is none.
 func WhyDied(stateDir string) string {
-	for _, name := range []string{sentryLogName, goferLogName} {
+	for _, name := range []string{sentryLogName, goferLogName, netProxyLogName} {
 		f, err := os.Open(filepath.Join(stateDir, name))
 		if err != nil {
 			continue

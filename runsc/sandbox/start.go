@@ -252,8 +252,9 @@ func (s *starter) goferUser(attr *syscall.SysProcAttr) {
 
 // Logs in the state directory, unless --debug-log names another.
 const (
-	sentryLogName = "sentry.log"
-	goferLogName  = "gofer.log"
+	sentryLogName   = "sentry.log"
+	goferLogName    = "gofer.log"
+	netProxyLogName = "netproxy.log"
 )
 
 // outcome is how a child came up.

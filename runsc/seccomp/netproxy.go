@@ -57,5 +57,6 @@ var netProxy = Policy{Name: "netproxy", Rules: []Rule{
 	{Call: "shutdown", Reason: "the sandbox has ended a direction of a connection"},
 	{Call: "setsockopt", Args: []Cond{eq(1, unix.SOL_SOCKET), eq(2, unix.SO_LINGER)}, Reason: "pass a reset on"},
 	{Call: "setsockopt", Args: []Cond{eq(1, unix.IPPROTO_TCP), eq(2, unix.TCP_NODELAY)}, Reason: "what the sandbox sent was delayed there"},
+	{Call: "fcntl", Args: []Cond{eq(1, unix.F_GETFL)}, Reason: "Go: os.NewFile looks whether a socket blocks"},
 	{Call: "close", Reason: "flows that have ended"},
 }}

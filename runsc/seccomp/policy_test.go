@@ -44,7 +44,7 @@ func TestNeverAllowed(t *testing.T) {
 			"umount2", "setns", "unshare", "chroot", "pivot_root", "open_by_handle_at", "process_vm_readv", "bpf",
 			"perf_event_open", "userfaultfd", "io_uring_setup", "keyctl", "kill", "mprotect", "capset", KillCall},
 		NetProxy: {"open", "openat", "openat2", "creat", "bind", "listen", "socketpair", "execve", "execveat", "fork", "vfork", "clone3", "ptrace",
-			"mount", "umount2", "setns", "unshare", "chroot", "pivot_root", "open_by_handle_at", "process_vm_readv", "bpf", "fcntl", "ioctl",
+			"mount", "umount2", "setns", "unshare", "chroot", "pivot_root", "open_by_handle_at", "process_vm_readv", "bpf", "ioctl",
 			"sendmmsg", "recvmmsg", "perf_event_open", "userfaultfd", "io_uring_setup", "keyctl", "kill", "mprotect", "capset", KillCall},
 		GoferUDS: {"open", "openat", "execve", "ptrace", "mount", "setns", "kill", "open_by_handle_at", KillCall},
 	}
