@@ -273,7 +273,7 @@ func (t *Task) traceFP(o *Task, set bool, data []byte) ([]byte, error) {
 	}
 	o.fpRequest = r
 	o.tg.sigMu.Unlock()
-	o.unpark()
+	o.parker.unpark()
 	err := wait.Until(killable{t}, &o.fpQ, wait.All, noDeadline, func() bool {
 		o.tg.sigMu.Lock()
 		defer o.tg.sigMu.Unlock()

@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"sync/atomic"
-	"time"
 
 	"lazaret/platform"
 	"lazaret/sentry/auth"
@@ -59,8 +58,7 @@ type Task struct {
 	// Sleeping: see task_sleep.go.
 	notified   atomic.Bool
 	sigpending atomic.Bool // attention wanted: signals, stops, the end
-	wake       chan struct{}
-	sleepTimer *time.Timer
+	parker     parker
 	state      atomic.Int32 // TaskState for /proc
 
 	// Guarded by Kernel.tasksMu.

@@ -32,15 +32,7 @@ func (t *Task) State() TaskState { return TaskState(t.state.Load()) }
 // Notify is wait.Waiter.
 func (t *Task) Notify(*wait.Entry, wait.Mask) {
 	t.notified.Store(true)
-	t.unpark()
-}
-
-// unpark makes a running or the next park return.
-func (t *Task) unpark() {
-	select {
-	case t.wake <- struct{}{}:
-	default:
-	}
+	t.parker.unpark()
 }
 
 // kick makes the task look at its sigpending flag, wherever it is. Callers set the flag
@@ -51,43 +43,15 @@ func (t *Task) kick() {
 	if t.inUser.Load() {
 		t.pctx.Interrupt()
 	}
-	t.unpark()
+	t.parker.unpark()
 }
 
 // park blocks until unpark or the deadline, and reports false for the deadline.
 func (t *Task) park(deadline time.Time) bool {
 	start := nowNS()
-	ok := t.parkUntil(deadline)
+	ok := t.parker.park(deadline)
 	t.sleepNS += nowNS() - start
 	return ok
-}
-
-func (t *Task) parkUntil(deadline time.Time) bool {
-	select {
-	case <-t.wake:
-		return true
-	default:
-	}
-	if deadline.IsZero() {
-		<-t.wake
-		return true
-	}
-	d := time.Until(deadline)
-	if d <= 0 {
-		return false
-	}
-	if t.sleepTimer == nil {
-		t.sleepTimer = time.NewTimer(d)
-	} else {
-		t.sleepTimer.Reset(d)
-	}
-	select {
-	case <-t.wake:
-		t.sleepTimer.Stop()
-		return true
-	case <-t.sleepTimer.C:
-		return false
-	}
 }
 
 // Sleep is wait.Sleeper: until Notify, the deadline or a signal.
