@@ -7,7 +7,7 @@
 // signals, Switch again. Everything that only the task itself uses has no lock; what others
 // read is atomic or under one of the locks below. A task that must sleep uses
 // wait.Sleeper (task_sleep.go); whoever wants its attention sets its sigpending flag under
-// the signal lock and kicks it.
+// the signal lock and kicks it. It sleeps in the host, by its thread's own futex (parker.go).
 //
 // Ending is not a panic or an unwinding: Exit marks the task, the handler returns, the loop
 // sees the mark and tears down.
@@ -15,6 +15,8 @@
 // Neighbours: mm (address spaces), vfs (files), auth (credentials), platform (running
 // code), kernel/clock, kernel/futex, kernel/bpf. Package syscalls decodes system calls and calls the
 // methods of Task; the kernel knows it only as a SyscallTable.
+//
+// Host calls: futex (FUTEX_WAIT and FUTEX_WAKE, private).
 //
 // Lock order (outer first):
 //
