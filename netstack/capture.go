@@ -9,7 +9,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
-	"lazaret/syscalls/abi"
 )
 
 // maxCapture bounds the file that a capture writes.
@@ -58,58 +57,4 @@ func (c *capture) packet(proto tcpip.NetworkProtocolNumber, p *stack.PacketBuffe
 	if _, err := c.w.Write(b); err != nil {
 		c.left = 0
 	}
-}
-
-// tap is a link whose packets are captured.
-type tap struct {
-	stack.LinkEndpoint
-	c        *capture
-	loopback bool // what goes out comes in: it is written once
-}
-
-// gsoTap is a tap of a link that cuts large segments itself.
-type gsoTap struct {
-	*tap
-	stack.GSOEndpoint
-}
-
-// tapped puts a tap before a link if there is a capture.
-func (s *Stack) tapped(l *link) stack.LinkEndpoint {
-	if s.capture == nil {
-		return l.ep
-	}
-	t := &tap{l.ep, s.capture, l.Flags&abi.IFF_LOOPBACK != 0}
-	if g, ok := l.ep.(stack.GSOEndpoint); ok {
-		return gsoTap{t, g}
-	}
-	return t
-}
-
-// WritePackets implements stack.LinkEndpoint.
-func (t *tap) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
-	for _, p := range pkts.AsSlice() {
-		t.c.packet(p.NetworkProtocolNumber, p)
-	}
-	return t.LinkEndpoint.WritePackets(pkts)
-}
-
-// Attach implements stack.LinkEndpoint.
-func (t *tap) Attach(d stack.NetworkDispatcher) {
-	if d == nil || t.loopback {
-		t.LinkEndpoint.Attach(d)
-		return
-	}
-	t.LinkEndpoint.Attach(tapDispatcher{d, t.c})
-}
-
-// tapDispatcher captures what a link delivers.
-type tapDispatcher struct {
-	stack.NetworkDispatcher
-	c *capture
-}
-
-// DeliverNetworkPacket implements stack.NetworkDispatcher.
-func (t tapDispatcher) DeliverNetworkPacket(proto tcpip.NetworkProtocolNumber, p *stack.PacketBuffer) {
-	t.c.packet(proto, p)
-	t.NetworkDispatcher.DeliverNetworkPacket(proto, p)
 }

@@ -34,12 +34,14 @@ type Endpoint struct {
 	entry    waiter.Entry
 	listener waiter.EventListener
 	kind     Kind
+	proto    uint8 // of Raw
 	v6       bool
+	errs     errQueue
 }
 
 // NewEndpoint makes an endpoint; proto is for Raw. l hears of its events.
 func (s *Stack) NewEndpoint(kind Kind, v6 bool, proto uint8, l waiter.EventListener) (*Endpoint, error) {
-	e := &Endpoint{stack: s, wq: &waiter.Queue{}, kind: kind, v6: v6, listener: l}
+	e := &Endpoint{stack: s, wq: &waiter.Queue{}, kind: kind, proto: proto, v6: v6, listener: l}
 	net := tcpip.NetworkProtocolNumber(ipv4.ProtocolNumber)
 	icmpProto := tcpip.TransportProtocolNumber(icmp.ProtocolNumber4)
 	if v6 {
@@ -71,6 +73,7 @@ func (e *Endpoint) listen() {
 // Close ends the endpoint; what TCP has to send is still sent.
 func (e *Endpoint) Close() {
 	e.wq.EventUnregister(&e.entry)
+	e.unreport()
 	if e.kind == TCP {
 		e.stack.closed()
 	}
@@ -80,6 +83,7 @@ func (e *Endpoint) Close() {
 // Abort ends the endpoint at once.
 func (e *Endpoint) Abort() {
 	e.wq.EventUnregister(&e.entry)
+	e.unreport()
 	e.ep.Abort()
 }
 
@@ -162,6 +166,9 @@ func (e *Endpoint) TakeError() abi.Errno {
 		if n, ok := e.connErrno(err).(abi.Errno); ok && first == 0 {
 			first = n
 		}
+	}
+	if n := e.takePending(); first == 0 {
+		first = n
 	}
 	return first
 }

@@ -106,8 +106,10 @@ func (e *Endpoint) setReceive(o Option, on bool) {
 		so.SetReceiveOriginalDstAddress(on)
 	case RecvErr:
 		so.SetIPv4RecvError(on)
+		e.report(o, on)
 	case RecvErr6:
 		so.SetIPv6RecvError(on)
+		e.report(o, on)
 	}
 }
 
@@ -208,21 +210,8 @@ type QueuedError struct {
 	Payload       []byte
 	Dst, Offender Addr
 	V6            bool
+	Link          int32 // of an ICMP error: where it came from, and with which TTL
+	TTL           uint8
+	Local         netip.Addr
+	Stamp         time.Time
 }
-
-// TakeQueuedError removes the oldest entry of the error queue.
-func (e *Endpoint) TakeQueuedError() (QueuedError, bool) {
-	q := e.ep.SocketOptions().DequeueErr()
-	if q == nil {
-		return QueuedError{}, false
-	}
-	out := QueuedError{Errno: toErrno(q.Err), Origin: uint8(q.Cause.Origin()), Type: q.Cause.Type(), Code: q.Cause.Code(), Info: q.Cause.Info(),
-		Dst: fromFull(q.Dst), Offender: fromFull(q.Offender), V6: e.v6}
-	if q.Payload != nil {
-		out.Payload = q.Payload.ToSlice()
-	}
-	return out, true
-}
-
-// HasQueuedError reports whether the error queue has an entry.
-func (e *Endpoint) HasQueuedError() bool { return e.ep.SocketOptions().PeekErr() != nil }

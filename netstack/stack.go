@@ -31,6 +31,10 @@ type Stack struct {
 	closings closings
 	capture  *capture // nil: none; set before the stack is built
 
+	reporters reporters
+	observing sync.Mutex // of those who change observers
+	observers atomic.Pointer[[]Observer]
+
 	mu     sync.Mutex
 	links  []*link // by index, rising
 	routes []Route

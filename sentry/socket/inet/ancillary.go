@@ -161,6 +161,9 @@ func (s *Socket) recvError(m *socket.Message) (int, error) {
 	if !ok {
 		return 0, abi.EAGAIN
 	}
+	s.mu.Lock()
+	s.err = 0 // the next one's is pending now, if there is one
+	s.mu.Unlock()
 	n := m.Bufs.CopyFrom(e.Payload)
 	m.Flags = abi.MSG_ERRQUEUE
 	if n < len(e.Payload) {
@@ -171,6 +174,11 @@ func (s *Socket) recvError(m *socket.Message) (int, error) {
 	b = append(b, e.Origin, e.Type, e.Code, 0)
 	b = binary.LittleEndian.AppendUint32(b, e.Info)
 	b = append(b, 0, 0, 0, 0)
+	if e.Origin != abi.SO_EE_ORIGIN_LOCAL {
+		r := netstack.ReadResult{From: e.Offender, Anc: netstack.Ancillary{Has: netstack.HasTTL | netstack.HasStamp | netstack.HasPktInfo,
+			TTL: e.TTL, Stamp: e.Stamp, Link: e.Link, Destination: e.Local}}
+		s.ancillaryOut(m, &r)
+	}
 	level, typ := abi.SOL_IP, abi.IP_RECVERR
 	if s.v6 && !e.Dst.IP.Unmap().Is4() {
 		level, typ = abi.SOL_IPV6, abi.IPV6_RECVERR

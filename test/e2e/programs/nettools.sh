@@ -17,7 +17,7 @@ until [ -S u.sock ] && ss -Hltn | grep -q :7003; do sleep 0.1; done
 echo through a relay | socat -t 5 - UNIX-CONNECT:/tmp/u.sock; seq 1 50000 | socat -t 5 - TCP6:[::1]:7003 | md5sum
 kill $s1 $s2; wait 2>/dev/null
 ping -q -c 2 -i 0.2 127.0.0.1 | grep -o '.*packet loss'; ping -q -c 2 -i 0.2 -s 3000 ::1 | grep -o '.*packet loss'; ping -c 1 -W 1 10.77.0.1 2>&1; ping -c 1 -t 3 -Q 16 -M do 127.0.0.1 | grep -o 'ttl=.*time'
-traceroute -I -n -q 1 127.0.0.1 | tail -1 | sed 's/[0-9.]* ms/TIME/'; traceroute -T -p 7009 -n -q 1 127.0.0.1 | tail -1 | sed 's/[0-9.]* ms/TIME/'
+traceroute -n -q 1 -w 2 127.0.0.1 | sed 's/[0-9.]* ms/TIME/; s/max,.*//'; traceroute -6 -n -q 1 -w 2 ::1 | sed 's/[0-9.]* ms/TIME/; s/max,.*//'; traceroute -I -n -q 1 127.0.0.1 | tail -1 | sed 's/[0-9.]* ms/TIME/'; traceroute -T -p 7009 -n -q 1 127.0.0.1 | tail -1 | sed 's/[0-9.]* ms/TIME/'
 ip addr add 192.0.2.1/24 dev lo; ip neigh; ip -s link show lo | wc -l; ip route get 127.0.0.1 | head -1; ip route get 8.8.8.8; ip -j addr show lo | python3 -c 'import json,sys; print([a["local"] for a in json.load(sys.stdin)[0]["addr_info"]])'
 ip -br link; ip rule; ip -6 rule; ip -4 route show table all
 cat > socks.py <<'P'

@@ -1,0 +1,74 @@
+package netstack
+
+import (
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"lazaret/syscalls/abi"
+)
+
+// tap stands before a link and sees its packets: for a capture, for packet sockets, and
+// for the errors that they are.
+type tap struct {
+	stack.LinkEndpoint
+	s        *Stack
+	index    int32
+	loopback bool // what goes out comes in: it is captured once
+}
+
+// gsoTap is a tap of a link that cuts large segments itself.
+type gsoTap struct {
+	*tap
+	stack.GSOEndpoint
+}
+
+// tapped puts a tap before a link.
+func (s *Stack) tapped(l *link) stack.LinkEndpoint {
+	t := &tap{l.ep, s, l.Index, l.Flags&abi.IFF_LOOPBACK != 0}
+	if g, ok := l.ep.(stack.GSOEndpoint); ok {
+		return gsoTap{t, g}
+	}
+	return t
+}
+
+// WritePackets implements stack.LinkEndpoint.
+func (t *tap) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
+	if t.s.capture != nil || t.s.observers.Load() != nil {
+		for _, p := range pkts.AsSlice() {
+			if t.s.capture != nil {
+				t.s.capture.packet(p.NetworkProtocolNumber, p)
+			}
+			t.show(p.NetworkProtocolNumber, p, true)
+		}
+	}
+	return t.LinkEndpoint.WritePackets(pkts)
+}
+
+// Attach implements stack.LinkEndpoint.
+func (t *tap) Attach(d stack.NetworkDispatcher) {
+	if d == nil {
+		t.LinkEndpoint.Attach(d)
+		return
+	}
+	t.LinkEndpoint.Attach(tapDispatcher{d, t})
+}
+
+// tapDispatcher sees what a link delivers.
+type tapDispatcher struct {
+	stack.NetworkDispatcher
+	t *tap
+}
+
+// DeliverNetworkPacket implements stack.NetworkDispatcher.
+func (d tapDispatcher) DeliverNetworkPacket(proto tcpip.NetworkProtocolNumber, p *stack.PacketBuffer) {
+	t := d.t
+	if t.s.capture != nil && !t.loopback {
+		t.s.capture.packet(proto, p)
+	}
+	t.show(proto, p, false)
+	in, ok := t.errorIn(proto, p)
+	d.NetworkDispatcher.DeliverNetworkPacket(proto, p)
+	if ok {
+		// After the stack, which has an opinion on some of these errors too.
+		t.s.reporters.tell(&in)
+	}
+}
