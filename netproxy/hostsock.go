@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -99,8 +100,9 @@ func (s *hostSocket) noDelay() {
 func (s *hostSocket) accept() (*hostSocket, error) {
 	nfd, err := -1, error(nil)
 	werr := s.waitRead(func(fd int) bool {
-		nfd, _, err = unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-		return err != unix.EAGAIN && err != unix.EINTR
+		// Not x/sys': that asks for the protocol, a call more.
+		nfd, _, err = syscall.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		return err != syscall.EAGAIN && err != syscall.EINTR
 	})
 	if werr != nil {
 		return nil, werr
@@ -116,9 +118,9 @@ func (s *hostSocket) accept() (*hostSocket, error) {
 func (s *hostSocket) recv() (b *[]byte, n int, from netip.AddrPort, err error) {
 	werr := s.waitRead(func(fd int) bool {
 		b = buffers.Get().(*[]byte)
-		var sa unix.Sockaddr
-		n, sa, err = unix.Recvfrom(fd, *b, 0)
-		if err == unix.EAGAIN || err == unix.EINTR {
+		var sa syscall.Sockaddr
+		n, sa, err = syscall.Recvfrom(fd, *b, 0) // not x/sys', as in accept
+		if err == syscall.EAGAIN || err == syscall.EINTR {
 			buffers.Put(b)
 			b = nil
 			return false
@@ -136,11 +138,11 @@ func (s *hostSocket) recv() (b *[]byte, n int, from netip.AddrPort, err error) {
 	return b, n, from, err
 }
 
-func fromSockaddr(sa unix.Sockaddr) netip.AddrPort {
+func fromSockaddr(sa syscall.Sockaddr) netip.AddrPort {
 	switch a := sa.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
 	}
 	return netip.AddrPort{}
