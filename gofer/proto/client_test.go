@@ -66,6 +66,7 @@ func TestHostileReplies(t *testing.T) {
 	list := func(f *File) error { _, _, _, err := f.ReadDirPlus(0, 0); return err }
 	open := func(f *File) error { _, err := f.Open(0); return err }
 	list2 := func(f *File) error { _, err := f.List(nil, []string{"a"}, ListHow{Dirs: 2}); return err }
+	look := func(f *File) error { _, _, err := f.WalkLookup([]string{"a"}); return err }
 	entry := func(e *Encoder, name string, typ uint32) {
 		e.U64(1)
 		e.U64(1)
@@ -115,6 +116,28 @@ func TestHostileReplies(t *testing.T) {
 		{"endless nothing", list, func(e *Encoder) int { e.U64(0); e.U8(0); e.U32(0); return -1 }},
 		{"slash in name", list, func(e *Encoder) int { e.U64(0); e.U8(1); e.U32(1); entry(e, "a/b", abi.S_IFREG); return -1 }},
 		{"dotdot", list, func(e *Encoder) int { e.U64(0); e.U8(1); e.U32(1); entry(e, "..", abi.S_IFREG); return -1 }},
+		{"empty target", look, func(e *Encoder) int {
+			e.U32(0)
+			e.U16(1)
+			e.Attr(goodAttr(abi.S_IFLNK))
+			e.U32(0)
+			e.String("")
+			return -1
+		}},
+		{"looked up descriptor of a device", look, func(e *Encoder) int {
+			e.U32(0)
+			e.U16(1)
+			e.Attr(goodAttr(abi.S_IFREG))
+			e.U32(0)
+			return null
+		}},
+		{"target of a file", list2, func(e *Encoder) int {
+			e.U16(1)
+			at := e.ListHead(&FileID{})
+			e.ListEntry(1, 8, []byte("a"), goodAttr(abi.S_IFREG), []byte("b"))
+			e.SetListHead(at, 0, true, 1, 1)
+			return -1
+		}},
 		{"no directory", list2, func(e *Encoder) int { e.U16(0); return -1 }},
 		{"more directories", list2, func(e *Encoder) int {
 			e.U16(3)
@@ -127,7 +150,7 @@ func TestHostileReplies(t *testing.T) {
 			e.U16(2)
 			for i := range 2 {
 				at := e.ListHead(&FileID{})
-				e.ListEntry(1, 8, []byte("a"), nil)
+				e.ListEntry(1, 8, []byte("a"), nil, nil)
 				e.SetListHead(at, 5, i == 0, 1, 0)
 			}
 			return -1
@@ -140,7 +163,7 @@ func TestHostileReplies(t *testing.T) {
 		{"more attributes than entries", list2, func(e *Encoder) int {
 			e.U16(1)
 			at := e.ListHead(&FileID{})
-			e.ListEntry(1, 8, []byte("a"), goodAttr(abi.S_IFREG))
+			e.ListEntry(1, 8, []byte("a"), goodAttr(abi.S_IFREG), nil)
 			e.Attr(goodAttr(abi.S_IFREG))
 			e.SetListHead(at, 0, true, 1, 2)
 			return -1
@@ -148,14 +171,14 @@ func TestHostileReplies(t *testing.T) {
 		{"fewer attributes than said", list2, func(e *Encoder) int {
 			e.U16(1)
 			at := e.ListHead(&FileID{})
-			e.ListEntry(1, 8, []byte("a"), goodAttr(abi.S_IFREG))
+			e.ListEntry(1, 8, []byte("a"), goodAttr(abi.S_IFREG), nil)
 			e.SetListHead(at, 0, true, 1, 0)
 			return -1
 		}},
 		{"dot", list2, func(e *Encoder) int {
 			e.U16(1)
 			at := e.ListHead(&FileID{})
-			e.ListEntry(1, 4, []byte("."), nil)
+			e.ListEntry(1, 4, []byte("."), nil, nil)
 			e.SetListHead(at, 0, true, 1, 0)
 			return -1
 		}},
@@ -241,8 +264,8 @@ func FuzzReply(f *testing.F) {
 		e.U16(2)
 		for range 2 {
 			at := e.ListHead(&FileID{Ino: 2})
-			e.ListEntry(1, 8, []byte("name"), nil)
-			e.ListEntry(1, 4, []byte("dir"), goodAttr(abi.S_IFDIR))
+			e.ListEntry(1, 8, []byte("name"), nil, nil)
+			e.ListEntry(1, 4, []byte("dir"), goodAttr(abi.S_IFDIR), nil)
 			e.SetListHead(at, 2, true, 2, 1)
 		}
 	})
@@ -253,7 +276,7 @@ func FuzzReply(f *testing.F) {
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		d, err := parseReply(msg, Txwalk+1)
 		if err == nil {
-			for _, tail := range []uint8{TailNone, TailOpen, TailReaddir} {
+			for _, tail := range []uint8{TailNone, TailOpen, TailReaddir, TailLookup} {
 				d, r := d, walkReply{}
 				attrs, werr, ok := decodeWalk(&d, &r, 2, tail)
 				if ok && (len(attrs) > 2 || (werr == nil && len(attrs) == 0)) {

@@ -2,6 +2,7 @@ package proto
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"lazaret/syscalls/abi"
 )
@@ -153,6 +154,15 @@ func (d *Decoder) String() string { return string(d.take(int(d.U16()))) }
 func (d *Decoder) Name() string {
 	s := d.String()
 	if !ValidName(s) {
+		d.bad = true
+	}
+	return s
+}
+
+// target reads the target of a symbolic link; one that no link has makes OK false.
+func (d *Decoder) target() string {
+	s := d.String()
+	if s == "" || len(s) > MaxTarget+1 || strings.IndexByte(s, 0) >= 0 {
 		d.bad = true
 	}
 	return s

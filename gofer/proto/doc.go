@@ -58,7 +58,9 @@
 // the links are the Sentry's to follow) and before a missing name (errno). Each step has
 // its own newfid. If all names were resolved the tail is done too: TailOpen opens the last
 // file with flags (tail is empty, +fd), TailReaddir lists the last directory (tail is
-// entries, at most max).
+// entries, at most max), TailLookup gives what is mostly wanted next: of a regular file a
+// descriptor for reading (tail is empty, +fd), of a symbolic link its target (tail is
+// target[s]).
 //
 // entries is next[8] eof[1] n[4] n*(ino[8] next[8] type[1] errno[4] attr name[s]), errno
 // being that of stat on the entry; "." and ".." are left out.
@@ -67,8 +69,9 @@
 // fids: the first of the n names from offset on (no name: that directory itself), then, as
 // far as the server likes, what is in it, the others and what is in those, each directory
 // before those in it. There are at most dirs, and all but the first are complete. listing
-// is next[8] eof[1] n[4] nattr[4] n*(ino[8] type[1] has[1] len[1] name [attr]): directories
-// have an attr, and all entries if flags has ListAttrs. Not in shared roots (EOPNOTSUPP).
+// is next[8] eof[1] n[4] nattr[4] n*(ino[8] type[1] has[1] len[1] name [attr] [target[s]]):
+// directories have an attr (bit 0 of has), and all entries if flags has ListAttrs, symbolic
+// links then a target (bit 1). Not in shared roots (EOPNOTSUPP).
 //
 // # Host changes
 //

@@ -96,7 +96,21 @@ func (f *File) WalkReadDir(names []string) (steps []WalkStep, list DirList, list
 	return r.steps, r.list, r.tailErr, err
 }
 
+// Looked is what WalkLookup found of the last file besides its attributes.
+type Looked struct {
+	FD     int    // of a regular file, for reading, else -1; the caller owns it
+	Target string // of a symbolic link
+}
+
+// WalkLookup is Walk and, if every name was resolved, what is mostly wanted next of the last
+// file. That may be missing.
+func (f *File) WalkLookup(names []string) ([]WalkStep, Looked, error) {
+	r, err := f.walk(names, TailLookup, 0, 0)
+	return r.steps, Looked{r.fd, r.target}, err
+}
+
 type walkReply struct {
+	target  string
 	steps   []WalkStep
 	fd      int
 	list    DirList
@@ -150,7 +164,7 @@ func (f *File) walk(names []string, tail uint8, flags, limit int) (r walkReply, 
 		files[i].c, files[i].fid = f.c, fids[i]
 		r.steps[i] = WalkStep{&files[i], attrs[i]}
 	}
-	if fd >= 0 && (tail != TailOpen || len(attrs) != len(names) || r.tailErr != nil) {
+	if fd >= 0 && (tail != TailOpen && tail != TailLookup || len(attrs) != len(names) || r.tailErr != nil) {
 		closeFD(fd)
 		return walkReply{fd: -1}, f.c.fail()
 	}
@@ -184,6 +198,9 @@ func decodeWalk(d *Decoder, r *walkReply, n int, tail uint8) (attrs []Attr, werr
 	r.tailErr = wireErrno(d.U32())
 	if tail == TailReaddir && k == n && r.tailErr == nil {
 		r.list.decode(d)
+	}
+	if tail == TailLookup && k == n && r.tailErr == nil && attrs[k-1].Mode&abi.S_IFMT == abi.S_IFLNK {
+		r.target = d.target()
 	}
 	return attrs, werr, d.Done()
 }

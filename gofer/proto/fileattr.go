@@ -79,10 +79,7 @@ func (f *File) Readlink() (string, error) {
 		return "", err
 	}
 	closeFD(fd)
-	s := d.String()
-	if s == "" || len(s) > MaxTarget+1 {
-		return "", f.c.fail()
-	}
+	s := d.target()
 	return s, f.c.finish(&d)
 }
 

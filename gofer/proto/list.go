@@ -33,11 +33,12 @@ type Listing struct {
 }
 
 type listed struct {
-	ino  uint64
-	name uint32 // where it begins in names
-	attr int32  // index, -1: not known
-	len  uint8
-	typ  uint8
+	ino    uint64
+	name   uint32 // where it begins in names
+	attr   int32  // index, -1: not known
+	target uint16 // length of what follows the name
+	len    uint8
+	typ    uint8
 }
 
 // Len returns the number of entries.
@@ -58,6 +59,14 @@ func (l *Listing) Attr(i int) *Attr {
 		return &l.attrs[k]
 	}
 	return nil
+}
+
+// Target returns the target of the i-th entry if it is a symbolic link, or "" if it did not
+// come along.
+func (l *Listing) Target(i int) string {
+	e := &l.entries[i]
+	end := e.name + uint32(e.len)
+	return l.names[end : end+uint32(e.target)]
 }
 
 // Plain reports whether there are entries without attributes.
@@ -211,16 +220,27 @@ func (l *Listing) decode(d *Decoder, names []byte) []byte {
 		e.name, e.attr = uint32(len(names)), -1
 		has := d.U8()
 		name := d.take(int(d.U8()))
-		if has > 1 || has == 1 && attrs == len(l.attrs) || !ValidNameBytes(name) {
+		if has > hasAttr|hasTarget || has == hasTarget || has != 0 && attrs == len(l.attrs) || !ValidNameBytes(name) {
 			d.bad = true
 			return names
 		}
 		e.len = uint8(len(name))
 		names = append(names, name...)
-		if has == 1 {
-			e.attr = int32(attrs)
-			d.Attr(&l.attrs[attrs])
-			attrs++
+		if has&hasAttr == 0 {
+			continue
+		}
+		a := &l.attrs[attrs]
+		e.attr = int32(attrs)
+		attrs++
+		d.Attr(a)
+		if has&hasTarget != 0 {
+			t := d.target()
+			if a.Mode&abi.S_IFMT != abi.S_IFLNK {
+				d.bad = true
+				return names
+			}
+			e.target = uint16(len(t))
+			names = append(names, t...)
 		}
 	}
 	if attrs != len(l.attrs) {
@@ -230,19 +250,32 @@ func (l *Listing) decode(d *Decoder, names []byte) []byte {
 	return names
 }
 
-// ListEntry appends an entry of an Rxlist; a may be nil.
-func (e *Encoder) ListEntry(ino uint64, typ uint8, name []byte, a *Attr) {
+// Bits of has.
+const (
+	hasAttr   = 1
+	hasTarget = 2
+)
+
+// ListEntry appends an entry of an Rxlist; a may be nil, target empty.
+func (e *Encoder) ListEntry(ino uint64, typ uint8, name []byte, a *Attr, target []byte) {
 	e.U64(ino)
 	e.U8(typ)
+	has := uint8(0)
 	if a != nil {
-		e.U8(1)
-	} else {
-		e.U8(0)
+		has |= hasAttr
 	}
+	if len(target) > 0 {
+		has |= hasTarget
+	}
+	e.U8(has)
 	e.U8(uint8(len(name)))
 	e.b = append(e.b, name...)
 	if a != nil {
 		e.Attr(a)
+	}
+	if len(target) > 0 {
+		e.U16(uint16(len(target)))
+		e.b = append(e.b, target...)
 	}
 }
 

@@ -95,6 +95,7 @@ const (
 	TailNone    = 0
 	TailOpen    = 1
 	TailReaddir = 2
+	TailLookup  = 3
 )
 
 // SetMask says which fields of a SetAttr are meant; the values are 9P2000.L's.

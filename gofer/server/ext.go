@@ -29,7 +29,7 @@ func (r *request) xattach() error {
 func (r *request) xwalk() error {
 	d := &r.d
 	num, tail, flags, limit, n := d.U32(), d.U8(), int(d.U32()), d.U32(), int(d.U16())
-	if n == 0 || n > proto.MaxWalk || tail > proto.TailReaddir {
+	if n == 0 || n > proto.MaxWalk || tail > proto.TailLookup {
 		return unix.EINVAL
 	}
 	names, nums := make([]string, n), make([]uint32, n)
@@ -77,11 +77,19 @@ func (r *request) walkTail(tail uint8, flags, limit int, nodes []*node, names in
 	}
 	last := nodes[names-1]
 	var err error
-	if tail == proto.TailOpen {
-		var st unix.Statx_t
+	var st unix.Statx_t
+	switch {
+	case tail == proto.TailOpen:
 		r.fd, err = r.s.openForClient(last, flags, &st)
-	} else {
+	case tail == proto.TailReaddir:
 		err = r.list(last, 0, limit)
+	case last.id.typ == unix.S_IFREG:
+		r.fd, err = r.s.openForClient(last, unix.O_RDONLY, &st)
+	case last.id.typ == unix.S_IFLNK:
+		var target string
+		if target, err = r.s.readlinkNode(last); err == nil {
+			e.String(target)
+		}
 	}
 	if err != nil {
 		e.Truncate(at)

@@ -28,6 +28,7 @@ type lister struct {
 	done  int  // that are listed
 	until time.Time
 	buf   []byte
+	link  []byte
 	subs  []byte // names of subdirectories still to be listed, each with a NUL behind it
 	st    unix.Statx_t
 }
@@ -82,11 +83,11 @@ func (r *request) xlist() error {
 		names = []string{"."}
 	}
 	if r.dents == nil {
-		r.dents = make([]byte, dentsBuf)
+		r.dents = make([]byte, dentsBuf+proto.MaxTarget+1)
 	}
 	l := lister{
 		e: &r.enc, end: r.enc.Len() + r.room(), flags: r.s.childFlags(n), attrs: flags&proto.ListAttrs != 0,
-		dirs: dirs, until: time.Now().Add(aheadTime), buf: r.dents,
+		dirs: dirs, until: time.Now().Add(aheadTime), buf: r.dents[:dentsBuf], link: r.dents[dentsBuf:],
 	}
 	return l.run(dir, names, int64(offset))
 }
@@ -232,10 +233,10 @@ func (l *lister) write(fd int, descend bool) (eof bool, err error) {
 				if de.typ == unix.DT_UNKNOWN {
 					de.typ = uint8(a.Mode & unix.S_IFMT >> 12)
 				}
-				e.ListEntry(de.ino, de.typ, de.name, &a)
+				e.ListEntry(de.ino, de.typ, de.name, &a, l.target(fd, de.name, &a))
 				attrs++
 			} else {
-				e.ListEntry(de.ino, de.typ, de.name, nil)
+				e.ListEntry(de.ino, de.typ, de.name, nil, nil)
 			}
 			if descend && de.typ == unix.DT_DIR {
 				l.subs = append(append(l.subs, de.name...), 0)
@@ -245,6 +246,18 @@ func (l *lister) write(fd int, descend bool) (eof bool, err error) {
 	}
 	e.SetListHead(head, next, eof, entries, attrs)
 	return eof, nil
+}
+
+// target returns where the entry name leads if it is a symbolic link and there is room.
+func (l *lister) target(dir int, name []byte, a *proto.Attr) []byte {
+	if a.Mode&unix.S_IFMT != unix.S_IFLNK {
+		return nil
+	}
+	n, err := readlinkEntry(dir, name, l.link)
+	if err != nil || l.e.Len()+proto.ListEntrySize(len(name), true)+2+n > l.end {
+		return nil
+	}
+	return l.link[:n]
 }
 
 // rawEntry is a dirent whose name is part of the buffer.

@@ -100,3 +100,45 @@ func TestListShared(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestWalkLookup: a file comes with a descriptor, a link with its target, here and in
+// listings.
+func TestWalkLookup(t *testing.T) {
+	c, dir := serve(t, nil)
+	_ = os.Mkdir(filepath.Join(dir, "d"), 0o755)
+	_ = os.WriteFile(filepath.Join(dir, "d/file"), []byte("abc"), 0o644)
+	_ = os.Symlink("some/where", filepath.Join(dir, "d/link"))
+	_ = unix.Mkfifo(filepath.Join(dir, "d/fifo"), 0o644)
+	root := attach(t, c, "/")
+	for _, tc := range []struct{ name, target, data string }{
+		{"file", "", "abc"}, {"link", "some/where", ""}, {"fifo", "", ""},
+	} {
+		steps, got, err := root.WalkLookup([]string{"d", tc.name})
+		if err != nil || len(steps) != 2 || got.Target != tc.target || (got.FD >= 0) != (tc.data != "") {
+			t.Errorf("%s: %d steps, %+v, %v", tc.name, len(steps), got, err)
+		}
+		if got.FD >= 0 {
+			b := make([]byte, 10)
+			if n, err := unix.Read(got.FD, b); string(b[:max(n, 0)]) != tc.data {
+				t.Errorf("%s: %q, %v", tc.name, b[:max(n, 0)], err)
+			}
+			_ = unix.Close(got.FD)
+		}
+	}
+	if _, got, err := root.WalkLookup([]string{"d", "missing"}); err != abi.ENOENT || got.FD >= 0 {
+		t.Error(got, err)
+	}
+	lists, err := root.List(nil, []string{"d"}, proto.ListHow{Dirs: 1, Attrs: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range lists[0].Len() {
+		want := ""
+		if lists[0].Name(i) == "link" {
+			want = "some/where"
+		}
+		if got := lists[0].Target(i); got != want {
+			t.Errorf("%s leads to %q", lists[0].Name(i), got)
+		}
+	}
+}

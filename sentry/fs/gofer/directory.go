@@ -27,28 +27,38 @@ func (d *directory) Lookup(_ *vfs.Context, name string) (vfs.Inode, error) {
 		}
 	}
 	d.verified(name)
-	step, err := d.walk(name)
+	step, more, err := d.walk(name)
 	if err != nil {
 		d.missing()
 		return nil, err
 	}
 	d.walked(&step.Attr)
-	return d.fs.inode(d, name, &step.Attr, step.File), nil
+	i := d.fs.inode(d, name, &step.Attr, step.File)
+	switch n := i.(type) {
+	case *regular:
+		n.donateRO(more.FD)
+	case *symlink:
+		n.leads(more.Target)
+	default:
+		closeFD(more.FD)
+	}
+	return i, nil
 }
 
-// walk asks for name, and walks to the directory in the same exchange if it must.
-func (d *directory) walk(name string) (step proto.WalkStep, err error) {
+// walk asks for name and what is mostly wanted of it, and walks to the directory in the
+// same exchange if it must.
+func (d *directory) walk(name string) (step proto.WalkStep, more proto.Looked, err error) {
 	start, chain, names, err := d.route()
 	if err != nil {
-		return step, err
+		return step, more, err
 	}
 	if len(chain) >= proto.MaxWalk {
 		if start, err = d.getFile(); err != nil {
-			return step, err
+			return step, more, err
 		}
 		chain, names = nil, nil
 	}
-	steps, err := start.Walk(append(names, name))
+	steps, more, err := start.WalkLookup(append(names, name))
 	n := min(len(steps), len(chain))
 	if len(chain) > 0 {
 		var arrival error
@@ -59,16 +69,18 @@ func (d *directory) walk(name string) (step proto.WalkStep, err error) {
 			for _, s := range steps[n:] {
 				s.File.Close()
 			}
-			return step, e
+			closeFD(more.FD)
+			return step, more, e
 		}
 	}
 	if err != nil {
-		return step, err
+		return step, more, err
 	}
 	if len(steps) != len(chain)+1 {
-		return step, abi.ESTALE
+		closeFD(more.FD)
+		return step, more, abi.ESTALE
 	}
-	return steps[n], nil
+	return steps[n], more, nil
 }
 
 // Make implements vfs.Directory.

@@ -106,7 +106,7 @@ func (d *directory) hostChanged(name string, mask uint32) vfs.Inode {
 		d.list = nil // its entry says what was
 	}
 	if _, listed := d.known[name]; listed {
-		d.known[name] = nil // exists, but what it is must be asked
+		d.known[name] = entry{} // exists, but what it is must be asked
 	}
 	d.gen++
 	d.mu.Unlock()

@@ -188,8 +188,16 @@ func (l *symlink) Readlink(*vfs.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	l.mu.Lock()
-	l.target = t
-	l.mu.Unlock()
+	l.leads(t)
 	return t, nil
+}
+
+// leads notes the target, if it is not empty.
+func (l *symlink) leads(target string) {
+	if target == "" {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.target = target
 }

@@ -12,14 +12,14 @@ type names struct {
 	reported bool
 	asked    bool // names were looked up while reported was not set
 
-	list   *proto.Listing         // as it was read; nil: not known, or no longer true
-	known  map[string]*proto.Attr // all names, from list and what was done since; an attr of nil must be asked for
-	cursor int                    // who looks up what is listed does so in its order: the next
-	held   int                    // entries that count against maxListed
-	used   bool                   // list or known gave an answer since they were to be dropped last
-	read   bool                   // the listing was read by an application
-	misses int                    // lookups that had to ask, since the last listing
-	gen    uint64                 // counts changes, so that a listing that raced is not kept
+	list   *proto.Listing   // as it was read; nil: not known, or no longer true
+	known  map[string]entry // all names, from list and what was done since; with an attr of nil it must be asked for
+	cursor int              // who looks up what is listed does so in its order: the next
+	held   int              // entries that count against maxListed
+	used   bool             // list or known gave an answer since they were to be dropped last
+	read   bool             // the listing was read by an application
+	misses int              // lookups that had to ask, since the last listing
+	gen    uint64           // counts changes, so that a listing that raced is not kept
 
 	// stale are names that changed on the host since they were looked up. When doubt is
 	// set, events were lost or were not there to be had: all are, but those in certain.
@@ -30,6 +30,12 @@ type names struct {
 	own []ownEvent // changes of ours that will be reported
 
 	children map[string]key // shared trees: who had the name when it was last looked up
+}
+
+// entry is what is known of a name.
+type entry struct {
+	attr   *proto.Attr
+	target string // of a symbolic link, or "" if that is not known
 }
 
 // A directory is fetched whole after a number of lookups that had to ask: one, and one
@@ -62,7 +68,8 @@ func (d *directory) fromListing(name string) (vfs.Inode, error, bool) {
 		d.mu.Unlock()
 		return nil, nil, false
 	}
-	a, ok := d.findLocked(name)
+	e, ok := d.findLocked(name)
+	a := e.attr
 	if !ok {
 		delete(d.stale, name)
 	}
@@ -80,6 +87,9 @@ func (d *directory) fromListing(name string) (vfs.Inode, error, bool) {
 	}
 	d.verified(name)
 	i := d.fs.listed(d, name, a)
+	if l, ok := i.(*symlink); ok {
+		l.leads(e.target)
+	}
 	return i, nil, i != nil
 }
 
@@ -87,18 +97,18 @@ func (d *directory) fromListing(name string) (vfs.Inode, error, bool) {
 const maxScan = 256
 
 // findLocked looks name up in list or known, of which there is one.
-func (d *directory) findLocked(name string) (a *proto.Attr, ok bool) {
+func (d *directory) findLocked(name string) (e entry, ok bool) {
 	if d.known == nil {
 		for i, end := d.cursor, min(d.cursor+maxScan, d.list.Len()); i < end; i++ {
 			if d.list.Name(i) == name {
 				d.cursor = i + 1
-				return d.list.Attr(i), true
+				return entry{d.list.Attr(i), d.list.Target(i)}, true
 			}
 		}
 		d.indexLocked()
 	}
-	a, ok = d.known[name]
-	return a, ok
+	e, ok = d.known[name]
+	return e, ok
 }
 
 // indexLocked makes known from list.
@@ -106,9 +116,9 @@ func (d *directory) indexLocked() {
 	if d.known != nil {
 		return
 	}
-	d.known = make(map[string]*proto.Attr, d.list.Len())
+	d.known = make(map[string]entry, d.list.Len())
 	for i := range d.list.Len() {
-		d.known[d.list.Name(i)] = d.list.Attr(i)
+		d.known[d.list.Name(i)] = entry{d.list.Attr(i), d.list.Target(i)}
 	}
 }
 
@@ -171,7 +181,7 @@ func (d *directory) set(name string, a *proto.Attr) {
 	case a != nil && a.Mode == 0:
 		delete(d.known, name)
 	default:
-		d.known[name] = a
+		d.known[name] = entry{attr: a}
 	}
 	if len(d.known) > d.held+maxAdded {
 		d.known = nil

@@ -36,6 +36,23 @@ func (r *regular) donate(fd int) {
 	}
 }
 
+// donateRO stores a descriptor that allows reading, if fd is one.
+func (r *regular) donateRO(fd int) {
+	if fd < 0 {
+		return
+	}
+	r.fdMu.Lock()
+	idle := r.users == 0 && r.ro < 0 && r.rw < 0
+	if idle {
+		r.ro, fd = fd, -1
+	}
+	r.fdMu.Unlock()
+	closeFD(fd)
+	if idle {
+		r.fs.fds.idle(r)
+	}
+}
+
 // acquireFD makes sure that there is a descriptor for the access, and counts a user.
 func (r *regular) acquireFD(write bool) error {
 	r.fdMu.Lock()
