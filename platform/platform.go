@@ -95,6 +95,39 @@ type Placer interface {
 	SetProcessors(mask []uint64)
 }
 
+// Patcher is what a Platform also is when a jump into code of its own does what a system
+// call instruction does, only faster. Its methods depend on nothing but their arguments.
+type Patcher interface {
+	// FindSite looks at the system call instruction that ends at code[end], at address
+	// addr, which was executed with number nr, and says what a jump would replace there.
+	// It says no where the program may depend on what would be overwritten.
+	FindSite(code []byte, end int, addr abi.Addr, nr uint64) (Site, bool)
+
+	// Link returns the jump to be put at s.Start and the trampoline, at most
+	// TrampolineLen bytes, to be put at tramp. It says no if that place does not serve s.
+	Link(s Site, tramp abi.Addr) (jump, trampoline []byte, ok bool)
+
+	// Rewind gives a thread that was stopped off bytes into the trampoline of s the
+	// registers it would have at an instruction of the unpatched program.
+	Rewind(s Site, off uint64, regs *Regs)
+
+	// Skip does what the instruction at s.End does that the jump has overwritten; for a
+	// site with Over only.
+	Skip(s Site, regs *Regs)
+}
+
+// TrampolineLen is the room for one trampoline.
+const TrampolineLen = 32
+
+// Site is a system call instruction that a jump can replace, maybe with what is next to it.
+type Site struct {
+	Start abi.Addr // what is overwritten starts here
+	End   abi.Addr // after the system call instruction
+	Over  bool     // the instruction at End is overwritten too: jumps there raise SIGILL
+	Insn  [8]byte  // the other instruction of the two that a jump replaces
+	Len   uint8    // its length
+}
+
 // EventKind says why Switch returned.
 type EventKind uint8
 
@@ -109,6 +142,7 @@ const (
 // Event is what stopped application code.
 type Event struct {
 	Kind    EventKind
+	Trapped bool     // EventSyscall: it cost a signal, which a patch would save (Patcher)
 	Signal  int32    // EventFault, EventException: the signal Linux would send
 	Code    int32    // and its si_code
 	Addr    abi.Addr // and its si_addr

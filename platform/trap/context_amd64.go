@@ -20,6 +20,7 @@ type context struct {
 
 	interrupted atomic.Bool
 	running     atomic.Bool
+	asking      atomic.Bool   // the Sentry waits for the thread's vectors
 	watched     atomic.Bool   // by the platform's watchdog
 	switches    atomic.Uint64 // how often Switch ran
 	target      atomic.Uint64 // pid<<32 | tid of the stub thread, for Interrupt
@@ -88,9 +89,13 @@ func (c *context) run(regs *platform.Regs) (platform.Event, error) {
 			return platform.Event{}, err
 		}
 		c.seat.count(awake && quick)
-		if kind := t.slot.word(slotKind).Load(); kind == kindNotRun {
+		switch t.slot.word(slotKind).Load() {
+		case kindNotRun:
+			t.live = false
 			c.p.counters.notRun.Add(1)
 			continue // an interrupt came before the first instruction
+		case kindCall:
+			return c.gateCall(regs), nil
 		}
 		ev, done := c.stopped(regs)
 		if done {

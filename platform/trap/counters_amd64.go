@@ -10,6 +10,7 @@ import (
 type counters struct {
 	events                         [platform.EventException + 1]atomic.Uint64
 	lost, notRun, dropped          atomic.Uint64
+	gate, refused, asked           atomic.Uint64
 	maps, unmaps, protects         atomic.Uint64
 	requests, stubs, threads, kept atomic.Uint64
 }
@@ -40,6 +41,9 @@ func (p *trapPlatform) Counters() []platform.Counter {
 		{Name: "switches into a dead stub", Value: n.lost.Load()},
 		{Name: "interrupted before running", Value: n.notRun.Load()},
 		{Name: "foreign signals dropped", Value: n.dropped.Load()},
+		{Name: "calls through the gate", Value: n.gate.Load()},
+		{Name: "calls that the gate refused", Value: n.refused.Load()},
+		{Name: "vectors asked for", Value: n.asked.Load()},
 		{Name: "maps", Value: n.maps.Load()},
 		{Name: "unmaps", Value: n.unmaps.Load()},
 		{Name: "protects", Value: n.protects.Load()},

@@ -73,6 +73,46 @@
 // thread has not run. The frame that an application sees never names the code page unless
 // it jumped there.
 //
+// # The gate
+//
+// A signal costs 4 us, so a call that is made often gets here without: sentry/mm replaces
+// its instruction by a jump to a trampoline of a few instructions, and that jumps to the
+// gate (codeGate), which stores the registers in the slot, posts, and waits as the handler
+// does. It uses neither the stack nor the vectors: RCX and R11 are free, since a system
+// call changes them, R11 brings the return address, and GS is the slot. A thread whose
+// program has not set GS has its slot's address there (the program is told 0); magic
+// numbers that are not there, or a fault, make the gate refuse, which the Sentry takes
+// for the system call that it was. So a program that uses GS for itself loses speed only.
+//
+// Which instructions can be replaced says patch_amd64.go. What others see of it:
+//
+//   - Registers in signal frames, for debuggers and filters name the program's own
+//     instructions. A thread that is interrupted in a trampoline or in the gate before it
+//     has posted is put back to the call (Rewind, leaveGate); afterwards it is behind it.
+//   - The Sentry reads memory by its own page table, which does not know of patches: so
+//     /proc/PID/mem, process_vm_readv, ptrace and system calls that are given code as
+//     data see the original bytes. Only loads of the program itself see the jump, as do
+//     those of a trampoline's address, where nothing is mapped as far as it knows.
+//   - Pages that can be written, or are shared, are not patched; changing the mapping,
+//     its permissions, or the bytes (by a debugger) puts the page back first. For a thread
+//     that is traced or single-steps, all pages are, for good.
+//   - Code that jumps to the system call instruction itself finds it (mov; syscall) or
+//     the jump (syscall; cmp). Code that jumps to the cmp, or comes back there from
+//     a signal handler, executes an instruction that does not exist: the Sentry does the
+//     cmp in its place. Where it resumes a thread there itself, it does so before.
+//
+// The vectors stay in their registers while the Sentry works. When it needs them (signal
+// frames, clone, debuggers) it asks (goSave) and the thread stores them.
+//
+// The gate adds nothing to what application code can reach. It makes no system call but
+// the wait's. All that it writes is in the thread's own slot, or where a program says by a
+// forged GS, in its own memory; and the Sentry takes what it finds there for the
+// program's registers, as it does with frames (TRUST, gateCall). Trampolines are mapped
+// for reading and executing only, like the code that jumps to them, and hold nothing
+// but these few instructions; to execute any part of one, from anywhere, is to jump to the
+// gate with registers of one's choice. A thread that does not give its vectors loses its
+// process like one that does not stop.
+//
 // # Hand-over
 //
 // The thread sets slotPost, the Sentry answers by slotGo. Contexts that hand over all the
@@ -115,9 +155,6 @@
 //
 // QEMU's emulation lets a user's IRETQ read its stack as if it were the kernel's: with SMAP
 // it faults. Emulated machines need a processor without it (-cpu max,-smap).
-//
-// TODO: patched call sites, local answers. A call costs the host's signal, about 2 us, of
-// which a jump over the instruction would save most.
 //
 // TODO: a thread's filter takes the host longer to install than all else that a new
 // process costs (it is compiled each time). Only threads of one process are used again.

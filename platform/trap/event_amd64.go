@@ -43,12 +43,24 @@ func (c *context) stopped(regs *platform.Regs) (platform.Event, bool) {
 	copy(c.frame[:], t.slot.mem[off:])
 	f := frame(c.frame[:])
 	f.registers(regs)
+	t.live = false
 	if c.p.fsgs {
 		t.fsBase, t.gsBase = t.slot.get(slotFS), t.slot.get(slotGS)
+		if t.gsBase == t.slot.addr(0) {
+			t.gsBase = 0
+		}
+	}
+	sig := unix.Signal(f.u32(frameInfo))
+	if inGate(regs.Rip) {
+		if sig != interruptSignal && int32(f.u32(frameInfo+8)) > 0 {
+			c.p.counters.refused.Add(1)
+			return t.refused(regs), true
+		}
+		t.leaveGate(regs)
 	}
 	regs.FsBase, regs.GsBase = t.fsBase, t.gsBase
 	machine.Sanitize(regs)
-	switch sig := unix.Signal(f.u32(frameInfo)); {
+	switch {
 	case sig == interruptSignal:
 		// When the flag is down, another stop came first and the signal is late.
 		return platform.Event{Kind: platform.EventInterrupt}, c.interrupted.Swap(false)
@@ -91,7 +103,7 @@ func (f frame) systemCall(r *platform.Regs) platform.Event {
 	}
 	r.OrigRax = r.Rax
 	r.Rax = ^uint64(unix.ENOSYS - 1) // -ENOSYS
-	return platform.Event{Kind: platform.EventSyscall}
+	return platform.Event{Kind: platform.EventSyscall, Trapped: true}
 }
 
 func generalProtection() platform.Event {

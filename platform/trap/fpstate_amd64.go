@@ -2,6 +2,9 @@ package trap
 
 import (
 	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"lazaret/syscalls/abi"
 )
@@ -22,12 +25,38 @@ func (c *context) readFP() ([]byte, error) {
 	if t == nil || t.dead.Load() {
 		return nil, abi.ESRCH
 	}
+	if t.live {
+		if err := c.askVectors(); err != nil {
+			return nil, abi.ESRCH
+		}
+	}
 	n := len(c.p.xstate.Init)
 	off, ok := t.slot.offset(t.slot.get(slotFP), n)
 	if !ok {
 		return slices.Clone(c.p.xstate.Init), nil
 	}
 	return c.p.xstate.FromFrame(t.slot.mem[off : off+n]), nil
+}
+
+// askLimit is when a thread that does not give its vectors is looked after as one that
+// does not stop (watch_amd64.go).
+const askLimit = 20 * time.Millisecond
+
+// askVectors makes a thread that came through the gate store its vectors.
+func (c *context) askVectors() error {
+	t := c.thread
+	c.asking.Store(true)
+	t.tell(goSave)
+	limit := unix.NsecToTimespec(int64(askLimit))
+	_, err := t.waitFor(c.spin(), &limit, func() { c.p.watch(c) })
+	c.asking.Store(false)
+	if err != nil {
+		return err
+	}
+	t.slot.word(slotGo).Store(0)
+	t.live = false
+	c.p.counters.asked.Add(1)
+	return nil
 }
 
 // SetFPState implements platform.Context.
@@ -63,7 +92,8 @@ func (c *context) loadFP() {
 		return
 	}
 	s := c.thread.slot
-	copy(s.mem[slotFPArea:slotStack], c.fp)
+	copy(s.mem[slotFPArea:slotLocal], c.fp)
 	s.put(slotFP, s.addr(slotFPArea))
+	c.thread.live = false
 	c.fp = nil
 }

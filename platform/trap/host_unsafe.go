@@ -19,10 +19,13 @@ const (
 )
 
 // futexWait sleeps while *p is val, at most until woken; spurious wake-ups happen. The
-// scheduler gives the processor to other goroutines meanwhile.
-func futexWait(p *uint32, val uint32) {
+// scheduler gives the processor to other goroutines meanwhile. It returns false after
+// limit, nil for none.
+func futexWait(p *uint32, val uint32, limit *unix.Timespec) bool {
 	// SAFETY: p is in the slots' mapping, which lasts as long as the platform.
-	_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p)), futexOpWait, uintptr(val), 0, 0, 0)
+	_, _, e := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p)), futexOpWait, uintptr(val),
+		uintptr(unsafe.Pointer(limit)), 0, 0)
+	return e != unix.ETIMEDOUT
 }
 
 // futexWake wakes everybody who waits for p.

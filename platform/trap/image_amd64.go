@@ -13,7 +13,10 @@ import (
 
 // regions are the offsets of the code page's parts, each of which begins with
 // MOVL $(0x1000+offset), R11.
-var regions = []int{codeInit, codeMapper, codeThread, codeHandler, codeWait, codeAgain, codeResume, codeNested}
+var regions = []int{
+	codeInit, codeMapper, codeThread, codeHandler, codeWait, codeAgain, codeResume, codeNested,
+	codeGate, codeLocal,
+}
 
 // buildImage returns the two pages of code and data that every stub has.
 func buildImage(code []byte, fsgs bool) ([]byte, error) {

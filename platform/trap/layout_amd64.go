@@ -37,7 +37,9 @@ const (
 	codeAgain   = 0x800
 	codeResume  = 0x880
 	codeNested  = 0x980
-	codeLen     = 0xa80 // at least the length of stubCode
+	codeGate    = 0xa80
+	codeLocal   = 0xb80
+	codeLen     = 0xc00 // at least the length of stubCode
 )
 
 // Offsets in the data page, all of it constant.
@@ -89,7 +91,7 @@ const (
 	slotFS         = 0x18 // segment bases where user code can change them
 	slotGS         = 0x20
 	slotHostSleeps = 0x28 // the Sentry waits for slotPost in the kernel
-	slotGo         = 0x40 // futex: 1: run
+	slotGo         = 0x40 // futex: goRun, goSave
 	slotStubSleeps = 0x44 // the thread waits for slotGo in the kernel
 	slotPending    = 0x48 // an interrupt has come while the thread waited
 	slotFlags      = 0x4c // flagBases, flagExit
@@ -98,18 +100,38 @@ const (
 	slotSpin       = 0x60 // how often to look at slotGo before sleeping
 	slotMasked     = 0x64 // interrupts are blocked
 	slotXMask      = 0x68 // state components to load
+	slotAnswered   = 0x70 // calls that the gate has answered
 	slotRegs       = 0x80 // in the order of platform.Regs, R15 to RDI
 	slotIret       = 0x100
 	slotAltstack   = 0x130 // stack_t
+	slotSelf       = 0x148 // the slot's own address, for the gate
+	slotMagic      = 0x150 // gateMagic: that GS is the slot
 	slotFPArea     = 0x180
+	slotLocal      = 0xd00  // by system call number: a 32-bit answer plus one, 0 for none
 	slotStack      = 0x1000 // the signal stack, to the slot's end: room for eight frames
 )
 
 const (
 	kindNotRun = 0x100
+	kindCall   = 0x200 // a system call through the gate: registers in slotRegs and slotIret
+
+	goRun  = 1 // slotGo
+	goSave = 2 // not yet: store the vectors and say where (slotFP)
 
 	flagBases = 3
 	flagExit  = 4
+)
+
+const (
+	// gateEntry and gatePost are the first and the last instruction of a call's way
+	// through the gate, localEntry the first of an answer.
+	gateEntry  = codeBase + codeGate + markLen
+	gatePost   = codeBase + codeWait + markLen
+	localEntry = codeBase + codeLocal + markLen
+	markLen    = 6
+
+	gateMagic = 0x6c7a7274
+	numLocal  = 192
 )
 
 // Offsets in struct rt_sigframe.

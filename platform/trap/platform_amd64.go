@@ -238,7 +238,7 @@ func (p *trapPlatform) learnXstate(c *context) error {
 	}
 	f := frame(t.slot.mem[off:])
 	size := int(f.u32(offSize))
-	if f.u32(offMagic) != magic1 || size > len(f) || size < machine.XsaveMin || size > slotStack-slotFPArea {
+	if f.u32(offMagic) != magic1 || size > len(f) || size < machine.XsaveMin || size > slotLocal-slotFPArea {
 		return fmt.Errorf("%w: vector state of %d bytes in a signal frame", platform.ErrUnsupported, size)
 	}
 	features := f.u64(offFeatures)

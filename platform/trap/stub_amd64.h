@@ -65,9 +65,18 @@
 #define S_SPIN 0x60
 #define S_MASKED 0x64
 #define S_XMASK 0x68
+#define S_ANSWERED 0x70
 #define S_REGS 0x80
 #define S_IRET 0x100
 #define S_ALTSTACK 0x130
+#define S_SELF 0x148
+#define S_MAGIC 0x150
+#define S_FPAREA 0x180
+#define S_LOCAL 0xd00
+
+// What S_MAGIC holds, and the numbers of calls that S_LOCAL has answers for.
+#define MAGIC 0x6c7a7274
+#define LOCALS 192
 
 // Offsets in struct rt_sigframe and from ucontext (the frame starts with one word).
 #define F_FPSTATE 232

@@ -260,6 +260,11 @@ post:
 	// 0x600 codeWait: posted; wait until the Sentry says go. RSP is on the signal stack,
 	// below all that is still needed. An interrupt sets pending and begins again.
 	MOVL	$0x1600, R11
+	// 0x606: the gate's post. An interrupt at this instruction comes before it, any
+	// later one finds the call with the Sentry.
+gatepost:
+	XCHGL	R11, S_POST(CX)
+	MOVQ	CX, BX
 	JMP	posted
 rewait:
 	MOVQ	R8, SP
@@ -276,25 +281,50 @@ posted:
 wait:
 	MOVL	S_SPIN(BX), CX
 spin:
-	CMPL	S_GO(BX), $0
-	JNE	go
+	MOVL	S_GO(BX), DX
+	TESTL	DX, DX
+	JNE	told
+more:
 	PAUSE
 	SUBL	$1, CX
 	JGT	spin
 	MOVL	$1, AX
 	XCHGL	AX, S_STUB_SLEEPS(BX)
-	CMPL	S_GO(BX), $0
+	MOVL	S_GO(BX), DX
+	TESTL	DX, DX
+	JEQ	sleep
+	CMPL	DX, $2
 	JNE	awake
-	// futex(&go, FUTEX_WAIT, 0, nil)
+	CMPL	S_POST(BX), $0
+	JEQ	awake
+sleep:
+	// futex(&go, FUTEX_WAIT, DX, nil)
 	LEAQ	S_GO(BX), DI
 	XORL	SI, SI
-	XORL	DX, DX
 	XORL	R10, R10
 	MOVL	$SYS_futex, AX
 	SYSCALL
 awake:
 	MOVL	$0, S_STUB_SLEEPS(BX)
 	JMP	wait
+told:
+	CMPL	DX, $2
+	JNE	go
+	// The Sentry wants the vectors. It clears S_POST before it says so, and takes back
+	// what it said once they are there.
+	CMPL	S_POST(BX), $0
+	JNE	more
+	CMPQ	S_FP(BX), $0
+	JNE	saved
+	MOVL	S_XMASK(BX), AX
+	MOVL	(S_XMASK+4)(BX), DX
+	LEAQ	S_FPAREA(BX), DI
+	XSAVE64	(DI)
+	MOVQ	DI, S_FP(BX)
+saved:
+	MOVL	$1, AX
+	XCHGL	AX, S_POST(BX)
+	JMP	posted
 go:
 	MOVL	S_FLAGS(BX), R12
 	TESTL	$4, R12
@@ -335,10 +365,14 @@ slow:
 	MOVL	$SYS_arch_prctl, AX
 	SYSCALL
 vectors:
+	// None: they are in their registers, where the gate left them.
 	MOVQ	S_FP(BX), DI
+	TESTQ	DI, DI
+	JEQ	loaded
 	MOVL	S_XMASK(BX), AX
 	MOVL	(S_XMASK+4)(BX), DX
 	XRSTOR64	(DI)
+loaded:
 	CMPL	S_PENDING(BX), $0
 	JNE	again
 	JMP	resume
@@ -399,10 +433,14 @@ nested:
 	JCS	fresh
 	CMPQ	AX, $0x600
 	JCS	below
+	CMPQ	AX, $0x606
+	JEQ	fresh
 	CMPQ	AX, $0x800
 	JCS	inWait
 	CMPQ	AX, $0x880
 	JCS	reagain
+	CMPQ	AX, $0xa80
+	JCC	fresh // in the gate: the Sentry undoes the half that has been done
 	CMPQ	AX, $0x980
 	JCC	below
 	// In codeResume: this frame's vectors are the thread's.
@@ -413,7 +451,14 @@ nested:
 inWait:
 	// RSP moves only there: what hits this region goes by the frame that RSP names.
 	MOVL	$1, S_PENDING(BX)
-	JMP	rewait
+	// After the gate the vectors were in their registers: now they are in this frame,
+	// which stays, unless the Sentry has just given others.
+	MOVQ	F_FPSTATE(SP), CX
+	XORL	AX, AX
+	LOCK
+	CMPXCHGQ	CX, S_FP(BX)
+	JNE	rewait
+	JMP	posted
 below:
 	// Begin the handler again with the frame that this one hit, which may have hit the
 	// page too.
@@ -421,5 +466,67 @@ below:
 	LEAQ	8(SP), DX
 	MOVL	F_SIGNO(SP), DI
 	JMP	check
-	PCALIGN	$64
+
+	PCALIGN	$128
+	// 0xa80 codeGate: patched code jumps here (to 0xa86) instead of making a system call.
+	// R11 is where to return to, the other registers are as for the call, of which R11 and
+	// RCX may change. No flag changes before PUSHFQ, and no memory does before GS is known
+	// to be the slot. Up to gatepost the Sentry can undo it: it needs all registers but RCX
+	// and R11 as they were, and goes by RSP (gate_amd64.go).
+	MOVL	$0x1a80, R11
+	MOVQ	S_MAGIC(GS), CX
+	LEAQ	-MAGIC(CX), CX
+	JCXZQ	ours
+	BYTE	$0x0F; BYTE $0x0B // UD2
+ours:
+	MOVQ	S_SELF(GS), CX
+	MOVQ	R11, S_IRET(CX)
+	MOVQ	SP, (S_IRET+24)(CX)
+	LEAQ	(S_IRET+24)(CX), SP
+	BYTE	$0x9C // PUSHFQ
+	CMPL	AX, $LOCALS
+	JCC	full
+	MOVL	AX, R11
+	MOVL	S_LOCAL(CX)(R11*4), R11
+	SUBL	$1, R11
+	JCC	local
+full:
+	MOVQ	R15, (S_REGS+0x00)(CX)
+	MOVQ	R14, (S_REGS+0x08)(CX)
+	MOVQ	R13, (S_REGS+0x10)(CX)
+	MOVQ	R12, (S_REGS+0x18)(CX)
+	MOVQ	BP, (S_REGS+0x20)(CX)
+	MOVQ	BX, (S_REGS+0x28)(CX)
+	MOVQ	R10, (S_REGS+0x38)(CX)
+	MOVQ	R9, (S_REGS+0x40)(CX)
+	MOVQ	R8, (S_REGS+0x48)(CX)
+	MOVQ	AX, (S_REGS+0x50)(CX)
+	MOVQ	DX, (S_REGS+0x60)(CX)
+	MOVQ	SI, (S_REGS+0x68)(CX)
+	MOVQ	DI, (S_REGS+0x70)(CX)
+	MOVQ	$DATA_BASE, R11
+	CMPL	DATA_FSGS(R11), $0
+	JEQ	based
+	RDFSBASEQ	R11
+	MOVQ	R11, S_FS(CX)
+based:
+	MOVL	$0x200, S_KIND(CX)
+	MOVQ	$0, S_FP(CX)
+	MOVL	$0, S_GO(CX)
+	MOVL	$1, R11
+	JMP	gatepost
+
+	PCALIGN	$128
+	// 0xb80 codeLocal: the answer is in R11. After the first instruction (0xb86) the
+	// Sentry ends what is left of this instead of undoing it.
+	MOVL	$0x1b80, R11
+local:
+	MOVQ	R11, AX
+	INCQ	S_ANSWERED(CX)
+	MOVQ	(S_IRET+16)(CX), R11
+	BYTE	$0x9D // POPFQ
+	MOVQ	(S_IRET+24)(CX), SP
+	MOVQ	S_IRET(CX), CX
+	JMP	CX
+	PCALIGN	$128
 	RET

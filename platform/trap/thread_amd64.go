@@ -21,6 +21,7 @@ type stubThread struct {
 	basesKnown     bool
 	fsBase, gsBase uint64
 	spin           uint32 // what slotSpin holds
+	live           bool   // its vectors are in their registers
 }
 
 // How many idle threads a process keeps. A thread's end and a new one cost as much as
@@ -48,6 +49,8 @@ func (a *addressSpace) newThread() (*stubThread, error) {
 	s.put(slotAltstack+8, 0)
 	s.put(slotAltstack+16, slotLen-slotStack)
 	s.put(slotXMask, a.p.xmask)
+	s.put(slotSelf, s.addr(0))
+	s.put(slotMagic, gateMagic)
 	tid, err := a.ask(&request{kind: reqThread, calls: a.p.slotCalls(s), stack: s.addr(slotLen - 64)})
 	t.tid = int32(tid)
 	a.p.counters.threads.Add(1)
@@ -80,6 +83,7 @@ func (p *trapPlatform) slotCalls(s slot) []hostCall {
 // end gives the thread back.
 func (t *stubThread) end() {
 	a := t.as
+	t.clearAnswers()
 	a.mu.Lock()
 	keep := len(a.idle) < maxIdle
 	if keep {
@@ -98,9 +102,14 @@ func (t *stubThread) end() {
 
 // resume lets the thread run, and says whether it had not been asleep.
 func (t *stubThread) resume() bool {
+	return t.tell(goRun)
+}
+
+// tell gives the thread its next order.
+func (t *stubThread) tell(order uint32) bool {
 	s := t.slot
 	s.word(slotPost).Store(0)
-	s.word(slotGo).Store(1)
+	s.word(slotGo).Store(order)
 	if s.word(slotStubSleeps).Load() == 0 {
 		return true
 	}
@@ -122,7 +131,11 @@ func (t *stubThread) load(r *platform.Regs) {
 	var flags uint32
 	if !t.basesKnown || t.fsBase != r.FsBase || t.gsBase != r.GsBase {
 		s.put(slotNewFS, r.FsBase)
-		s.put(slotNewGS, r.GsBase)
+		gs := r.GsBase
+		if gs == 0 {
+			gs = s.addr(0) // for the gate
+		}
+		s.put(slotNewGS, gs)
 		flags = flagBases
 		t.basesKnown, t.fsBase, t.gsBase = true, r.FsBase, r.GsBase
 	}
@@ -130,7 +143,10 @@ func (t *stubThread) load(r *platform.Regs) {
 }
 
 // wait waits until the thread has stopped, and says whether spinning was enough.
-func (t *stubThread) wait(spin int) (bool, error) {
+func (t *stubThread) wait(spin int) (bool, error) { return t.waitFor(spin, nil, nil) }
+
+// waitFor is wait that sleeps no longer than limit before it calls late.
+func (t *stubThread) waitFor(spin int, limit *unix.Timespec, late func()) (bool, error) {
 	s := t.slot
 	post := s.futex(slotPost)
 	for quick := true; ; quick = false {
@@ -138,7 +154,10 @@ func (t *stubThread) wait(spin int) (bool, error) {
 			quick = false
 			s.word(slotHostSleeps).Store(1)
 			if s.word(slotPost).Load() == 0 && !t.dead.Load() {
-				futexWait(post, 0)
+				if !futexWait(post, 0, limit) && late != nil {
+					late()
+					limit = nil
+				}
 			}
 			s.word(slotHostSleeps).Store(0)
 		}
@@ -150,3 +169,6 @@ func (t *stubThread) wait(spin int) (bool, error) {
 		}
 	}
 }
+
+// clearAnswers makes the gate hand over all calls again.
+func (t *stubThread) clearAnswers() { clear(t.slot.mem[slotLocal : slotLocal+4*numLocal]) }

@@ -53,7 +53,7 @@ func (p *trapPlatform) watchdog() {
 
 // overdueLocked says whether the context has yet to stop.
 func (c *context) overdueLocked() bool {
-	if !c.running.Load() || !c.interrupted.Load() {
+	if !c.asking.Load() && (!c.running.Load() || !c.interrupted.Load()) {
 		return false
 	}
 	if n := c.switches.Load(); n != c.watchSwitches {

@@ -121,6 +121,7 @@ func (t *Task) becomeProgram(img *Image) {
 	t.SetComm(path.Base(img.Name))
 	t.execCreds(img)
 	img.MM.SetLimits(tg.MemoryLimits())
+	img.MM.SetBarrier(t.k)
 }
 
 // execCreds publishes the new program's credentials and what follows from them.

@@ -1,6 +1,10 @@
 package kernel
 
-import "time"
+import (
+	"time"
+
+	"lazaret/sentry/mm"
+)
 
 // barrierPoll is how often Barrier looks whether a thread has left application code.
 const barrierPoll = 50 * time.Microsecond
@@ -26,6 +30,23 @@ func (t *Task) BarrierAll() {
 	}
 	t.k.tasksMu.RUnlock()
 	t.awaitBarrier(rs)
+}
+
+// AwaitUserExit implements mm.Barrier.
+func (k *Kernel) AwaitUserExit(m *mm.MM) {
+	k.tasksMu.RLock()
+	var rs []runningTask
+	for _, p := range k.RootPIDNS.byNumber {
+		if p.group != nil {
+			rs = p.group.interruptForBarrier(rs, nil)
+		}
+	}
+	k.tasksMu.RUnlock()
+	for _, r := range rs {
+		for r.t.mm.Load() == m && r.t.acct.userSince.Load() == r.since {
+			time.Sleep(barrierPoll)
+		}
+	}
 }
 
 // interruptForBarrier interrupts the tasks that run application code and adds them to rs.

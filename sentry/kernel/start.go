@@ -122,6 +122,7 @@ func (t *Task) SetImage(img *Image) {
 		t.tg.dumpable.Store(DumpDisable)
 	}
 	img.MM.SetLimits(t.tg.MemoryLimits())
+	img.MM.SetBarrier(t.k)
 	t.SetComm(baseName(img.Name))
 	t.resetRegs(img.Entry, img.Stack)
 	t.tg.execed = true

@@ -58,6 +58,7 @@ func (t *Task) switchToUser() (platform.Event, error) {
 		t.k.sampleLoad(start)
 	}
 	t.inSyscall = false
+	t.meetPatches()
 	t.beginWatch()
 	ev, err := t.pctx.Switch(t.mm.Load().AS(), &t.regs)
 	if t.endWatch(&ev) {
@@ -71,6 +72,9 @@ func (t *Task) switchToUser() (platform.Event, error) {
 }
 
 func (t *Task) handleEvent(ev *platform.Event) {
+	if t.leavePatch(ev) {
+		return
+	}
 	switch ev.Kind {
 	case platform.EventInterrupt:
 	case platform.EventSyscall:

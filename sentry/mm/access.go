@@ -89,7 +89,7 @@ func (m *MM) readyLocked(v *vma, l *leaf, addr abi.Addr, n uint64, how mode) (bl
 	ours := (how == writing || how == poking) && !v.shared()
 	i := leafIndex(addr)
 	p := l.ptes[i]
-	if p&pteMem == 0 || ours && p&pteCOW != 0 {
+	if p&pteMem == 0 || ours && p&(pteCOW|ptePatched) != 0 {
 		return block{}, false
 	}
 	in := addr.PageOffset()
@@ -100,7 +100,7 @@ func (m *MM) readyLocked(v *vma, l *leaf, addr abi.Addr, n uint64, how mode) (bl
 		if i == leafPages {
 			break
 		}
-		if q := l.ptes[i]; q&pteMem == 0 || q.off() != want || ours && q&pteCOW != 0 {
+		if q := l.ptes[i]; q&pteMem == 0 || q.off() != want || ours && q&(pteCOW|ptePatched) != 0 {
 			break
 		}
 		got += abi.PageSize
@@ -135,8 +135,13 @@ func (m *MM) prepareLocked(v *vma, addr abi.Addr, n uint64, how mode) (block, er
 	switch p := l.ptes[leafIndex(addr)]; {
 	case p == 0:
 		return block{}, m.fillLocked(v, l, addr, write)
+	case p&ptePatched != 0 && write:
+		return block{}, m.unpatchPage(&l.ptes[leafIndex(addr)], addr.RoundDown())
 	case p&pteHost != 0 && (v.shared() || !write):
 		// The object has moved its pages into the memory file.
+		if p&ptePatched != 0 {
+			return block{}, m.unpatchPage(&l.ptes[leafIndex(addr)], addr.RoundDown())
+		}
 		l.ptes[leafIndex(addr)] = 0
 		m.rss.add(v, p, -1)
 		return block{}, m.fillLocked(v, l, addr, write)

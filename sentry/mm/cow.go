@@ -41,12 +41,12 @@ func (m *MM) breakCOWLocked(v *vma, l *leaf, addr abi.Addr) error {
 // lone reports whether p is a COW page that only this MM refers to. Nobody else can
 // gain a reference: that takes one of ours.
 func (m *MM) lone(p pte) bool {
-	return p&(pteMem|pteCOW) == pteMem|pteCOW && m.file.Refs(p.off()) == 1
+	return p&(pteMem|pteCOW|ptePatched) == pteMem|pteCOW && m.file.Refs(p.off()) == 1
 }
 
 // mustCopy reports whether p is a page that a write copies.
 func (m *MM) mustCopy(p pte) bool {
-	return p&pteHost != 0 || p&pteCOW != 0 && m.file.Refs(p.off()) != 1
+	return p&ptePatched == 0 && (p&pteHost != 0 || p&pteCOW != 0 && m.file.Refs(p.off()) != 1)
 }
 
 // reclaim clears the COW bit of entries [a, z).

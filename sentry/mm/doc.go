@@ -13,14 +13,19 @@
 // What is allocated is charged. Private file pages are mapped from the host file itself
 // until they are written.
 //
+// Where a system call instruction is hot, the AddressSpace has a copy of its page with a
+// jump instead, and the trampoline that this leads to is in no vma (patch.go,
+// trampoline.go). The page table keeps the original, which is what everybody else sees.
+//
 // Invariants: a page that is in the AddressSpace has there exactly the permissions that
-// asProt says. A page is unmapped from the AddressSpace before its reference is dropped.
+// asProt says; it is the table's page, or with ptePatched a copy that patches.pages
+// holds. A page is unmapped from the AddressSpace before its reference is dropped.
 // A page without the COW bit in a private vma is referred to by this MM and by pins only.
 //
 // Neighbours: platform (AddressSpace), memfile (pages, Mappable, Account), uio.
 //
-// Lock order (outer first): MM.mu, leaf.mu (one at a time; a second is only tried), then
-// the Mappable's locks, memfile's, the platform's. Extent, AddMapping and RemoveMapping
+// Lock order (outer first): MM.mu, leaf.mu (one at a time; a second is only tried),
+// patches.mu, then the Mappable's locks, memfile's, the platform's. Extent, AddMapping and RemoveMapping
 // are called with MM.mu held and must not call back; Sync and Punch with no lock, but
 // with the file held. A Mappable calls MM.Invalidate with none of its locks held.
 // FileRefs are released with no lock held, except in a failed Fork, where the parent

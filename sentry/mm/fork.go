@@ -24,6 +24,7 @@ func (m *MM) Fork() (*MM, error) {
 	}
 	c := newMM(m.plat, m.file, m.acct, as)
 	c.marks.Store(m.marks.Load())
+	c.SetBarrier(m.barrier)
 	c.limits, c.layout, c.ranges = m.limits, m.layout, m.ranges
 	c.brkStart, c.brk = m.brkStart, m.brk
 	for _, v := range m.vmas {
@@ -32,6 +33,7 @@ func (m *MM) Fork() (*MM, error) {
 			return nil, err
 		}
 	}
+	m.forkPatches(c)
 	return c, nil
 }
 
@@ -102,6 +104,11 @@ func (f *fork) addRun(v *vma, u run) error {
 
 // add notes that the pages of u have permissions was and shall have will.
 func (f *fork) add(u run, was, will platform.Access) error {
+	if f.group.Start != f.group.End && f.m.areaOf(abi.AddrRange{Start: f.group.End, End: u.Start}) != nil {
+		if err := f.flush(); err != nil {
+			return err
+		}
+	}
 	if u.p&pteMapped == 0 || was == will && (f.group.Start == f.group.End || will == f.prot) {
 		return nil
 	}

@@ -90,19 +90,43 @@ func (m *MM) Randomize(a abi.Addr) abi.Addr {
 // placeLocked finds n free bytes where the layout wants them, or returns 0.
 func (m *MM) placeLocked(n uint64, below32 bool) abi.Addr {
 	if below32 { // MAP_32BIT: the first 2 GiB, as x86 does it
-		return m.lowestLocked(abi.AddrRange{Start: 1 << 30, End: 1 << 31}.Intersect(m.user), n)
+		return m.lowestBesideLocked(abi.AddrRange{Start: 1 << 30, End: 1 << 31}.Intersect(m.user), n)
 	}
 	low := abi.AddrRange{Start: m.user.Start, End: m.layout.MmapBase}
 	if !m.layout.BottomUp {
-		if a := m.highestLocked(low, n); a != 0 {
-			return a
+		for {
+			a := m.highestLocked(low, n)
+			if a == 0 {
+				break
+			}
+			t := m.areaOf(abi.AddrRange{Start: a, End: a + abi.Addr(n)})
+			if t == nil {
+				return a
+			}
+			low.End = t.Start
 		}
 	}
 	third := m.user.Start + abi.Addr(m.user.Len()/3).RoundDown()
-	if a := m.lowestLocked(abi.AddrRange{Start: third, End: m.user.End}, n); a != 0 {
+	if a := m.lowestBesideLocked(abi.AddrRange{Start: third, End: m.user.End}, n); a != 0 {
 		return a
 	}
-	return m.lowestLocked(m.user, n)
+	return m.lowestBesideLocked(m.user, n)
+}
+
+// lowestBesideLocked is lowestLocked that leaves out the trampolines.
+func (m *MM) lowestBesideLocked(r abi.AddrRange, n uint64) abi.Addr {
+	for r.Start < r.End {
+		a := m.lowestLocked(r, n)
+		if a == 0 {
+			return 0
+		}
+		t := m.areaOf(abi.AddrRange{Start: a, End: a + abi.Addr(n)})
+		if t == nil {
+			return a
+		}
+		r.Start = t.End
+	}
+	return 0
 }
 
 // freeEnd returns where the free room below v ends.
@@ -188,6 +212,9 @@ func (m *MM) growStack(addr abi.Addr) bool {
 		if start < below.End {
 			return false
 		}
+	}
+	if m.areaOf(abi.AddrRange{Start: start, End: v.Start}) != nil {
+		return false
 	}
 	if v.object != nil {
 		return false

@@ -37,7 +37,9 @@ type MM struct {
 	file *memfile.File
 	acct *memfile.Account
 	as   platform.AddressSpace
-	user abi.AddrRange
+
+	barrier Barrier // nil: no patches
+	user    abi.AddrRange
 
 	users atomic.Int64
 	last  atomic.Pointer[vma] // the vma found last, a hint
@@ -45,6 +47,7 @@ type MM struct {
 	rss   rssCounters
 	idle  idleFaults
 	oom   atomic.Bool // see TakeOOM
+	patch patches
 	marks atomic.Uint32
 
 	mu     sync.RWMutex
@@ -125,6 +128,7 @@ func (m *MM) DecUsers() {
 	for _, v := range m.vmas {
 		m.forgetLocked(v)
 	}
+	m.dropPatchesLocked()
 	m.dropPagesLocked(all)
 	m.pt.prune(all)
 	clear(m.vmas)

@@ -49,6 +49,9 @@ func (m *MM) MMap(o MapOpts) (abi.Addr, error) {
 	if o.Prot&^o.MaxProt != 0 {
 		return 0, abi.EACCES
 	}
+	if r, ok := o.Addr.Range(o.Len); ok && (o.Fixed || o.FixedNoReplace) {
+		m.clearAreas(r)
+	}
 	m.lock()
 	defer m.unlock()
 	return m.mmapLocked(&o)
@@ -159,7 +162,7 @@ func (m *MM) chooseLocked(o *MapOpts) (abi.AddrRange, error) {
 // clearOfStackLocked reports whether r is free and leaves the guard gap of a stack above.
 func (m *MM) clearOfStackLocked(r abi.AddrRange) bool {
 	i := m.indexLocked(r.Start)
-	return i == len(m.vmas) || m.vmas[i].freeEnd() >= r.End
+	return (i == len(m.vmas) || m.vmas[i].freeEnd() >= r.End) && m.areaOf(r) == nil
 }
 
 // overlapLocked returns the bytes that are mapped in r.
@@ -253,11 +256,24 @@ func (m *MM) takePagesLocked(v *vma, r abi.AddrRange, s *stale) {
 	m.pt.runs(r, func(u run) {
 		m.rss.add(v, u.p, -int64(u.Len()>>abi.PageShift))
 		s.mapped = s.mapped || u.p&pteMapped != 0
+		m.takePatches(u, s)
 		if u.p&pteMem != 0 {
 			s.pages = append(s.pages, memfile.Extent{Off: u.p.off(), Len: u.Len()})
 		}
 	})
 	m.pt.walk(r, func(_ abi.Addr, l *leaf, lo, hi int) { clear(l.ptes[lo:hi]) })
+}
+
+// takePatches adds the copies of patched pages to s.
+func (m *MM) takePatches(u run, s *stale) {
+	if u.p&ptePatched == 0 {
+		return
+	}
+	for a := u.Start; a < u.End; a += abi.PageSize {
+		if off, ok := m.patch.take(a); ok {
+			s.pages = append(s.pages, memfile.Extent{Off: off, Len: abi.PageSize})
+		}
+	}
 }
 
 // dropPagesLocked gives the pages of r back. Preconditions: no AddressSpace maps them

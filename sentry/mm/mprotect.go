@@ -137,7 +137,7 @@ func (b *protectBatch) pass(v *vma) {
 func (b *protectBatch) change(v *vma, prot platform.Access) error {
 	w := *v
 	w.prot = prot
-	var err error
+	err := b.m.unpatchLocked(v.AddrRange)
 	b.m.pt.runs(v.AddrRange, func(u run) {
 		if u.p&pteMapped == 0 || err != nil {
 			return

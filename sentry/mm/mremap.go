@@ -37,6 +37,9 @@ func (m *MM) Mremap(old abi.Addr, oldLen, newLen uint64, flags uint32, newAddr a
 			return 0, abi.EPERM
 		}
 	}
+	if fixed {
+		m.clearAreas(x.to)
+	}
 	m.lock()
 	defer m.unlock()
 	if !fixed && !keep && oldSize >= size && oldSize != 0 {
@@ -200,6 +203,9 @@ func (x *remap) moveTo(to abi.AddrRange) error {
 		return nil
 	}
 	if err := m.ensureForLocked(x.old, to.Start); err != nil {
+		return undo(err)
+	}
+	if err := m.unpatchLocked(x.old); err != nil {
 		return undo(err)
 	}
 	if err := m.as.Unmap(x.old); err != nil {

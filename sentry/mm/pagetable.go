@@ -13,11 +13,12 @@ import (
 type pte uint64
 
 const (
-	pteMem    pte = 1 << iota // a page of the memory file; the table holds a reference
-	pteHost                   // a page of a host file
-	pteMapped                 // the AddressSpace has it
-	pteCOW                    // others may refer to it: copy before a write
-	pteAnon                   // with pteMem: private memory, not the object's page
+	pteMem     pte = 1 << iota // a page of the memory file; the table holds a reference
+	pteHost                    // a page of a host file
+	pteMapped                  // the AddressSpace has it
+	pteCOW                     // others may refer to it: copy before a write
+	ptePatched                 // the AddressSpace has a copy with patches instead (patch.go)
+	pteAnon                    // with pteMem: private memory, not the object's page
 
 	pteFlags pte = abi.PageMask
 )
