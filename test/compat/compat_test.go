@@ -20,8 +20,8 @@ import (
 // platforms are the ones that every program runs on.
 var platforms = []string{"ptrace", "trap"}
 
-// runTimeout bounds one run of one program.
-const runTimeout = 30 * time.Second
+// runTimeout bounds one run of one program, on a machine that has much else to do.
+const runTimeout = 120 * time.Second
 
 // nativeOnly is for those who write programs: no sandbox, each program runs twice
 // natively and must say the same.

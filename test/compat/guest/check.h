@@ -115,6 +115,58 @@ static UNUSED int64_t now_ms(void) {
     return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 }
 
+// PATIENCE, in ms: what comes comes sooner, on however busy a machine. Programs wait for
+// events, never for times: a sleep can only make a wrong answer more likely to be seen.
+#define PATIENCE 20000
+
+// UNTIL waits for what something else makes true, and tells when it does not come.
+#define UNTIL(e) \
+    __extension__({ int64_t end_ = now_ms() + PATIENCE; int is_; \
+        while (!(is_ = !!(e)) && now_ms() < end_) ms(1); \
+        if (!is_) printf("never: %s\n", #e); \
+        is_; })
+
+// state_at is the state letter in a stat file of /proc, 0 when there is none.
+static UNUSED char state_at(const char *path) {
+    char b[512];
+    int was = errno, fd = open(path, O_RDONLY | O_CLOEXEC);
+    long n = fd < 0 ? -1 : read(fd, b, sizeof b - 1);
+    if (fd >= 0) close(fd);
+    errno = was;
+    b[n > 0 ? n : 0] = 0;
+    char *p = strrchr(b, ')');
+    return p ? p[2] : 0;
+}
+// state_of is that of a process or of a thread.
+static UNUSED char state_of(pid_t tid) {
+    char p[32];
+    snprintf(p, sizeof p, "/proc/%d/stat", tid);
+    return state_at(p);
+}
+// sleeps says whether a task stays asleep, so that what it was to wait for is what it waits
+// for. Not for one that has just been woken: it may not have run yet.
+static UNUSED int sleeps(pid_t tid) {
+    for (int i = 0; i < 3; i++) {
+        if (state_of(tid) != 'S') return 0;
+        ms(1);
+    }
+    return 1;
+}
+static UNUSED void asleep(pid_t tid) { UNTIL(sleeps(tid)); }
+
+// poke makes a child that signals the caller when that sleeps.
+static UNUSED pid_t poke(int sig) {
+    fflush(stdout);
+    pid_t me = getpid(), p = fork();
+    if (!p) { asleep(me); kill(me, sig); _exit(0); }
+    return p;
+}
+// POKED is the value of a call that blocks and gets a signal while it does.
+#define POKED(sig, e) \
+    __extension__({ pid_t k_ = poke(sig); errno = 0; long v_ = (long)(e); int was_ = errno; \
+        while (waitpid(k_, NULL, 0) < 0 && errno == EINTR) {} \
+        errno = was_; v_; })
+
 static UNUSED void put(const char *path, const char *text) {
     int fd = M(open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644));
     M(write(fd, text, strlen(text)));

@@ -1,16 +1,21 @@
-// Clocks, sleeps, POSIX timers, itimers, alarm.
+// Clocks, sleeps, POSIX timers, itimers, alarm. What is late is right: only what is early, or
+// never comes, is wrong.
 #include "check.h"
 #include <sys/timerfd.h>
 #include <sys/timex.h>
 
 static volatile int hits, val, code, over;
-static void h(int s, siginfo_t *si, void *u) { hits++; val = si->si_value.sival_int; code = si->si_code; over = si->si_overrun; }
+static void h(int s, siginfo_t *si, void *u) { val = si->si_value.sival_int; code = si->si_code; over = si->si_overrun; hits++; }
 static void notify(union sigval v) { val = v.sival_int; hits++; }
 static long ns(struct timespec t) { return t.tv_sec * 1000000000L + t.tv_nsec; }
 static void spin(int n) {
     struct timespec a, b;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
     do clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b); while (ns(b) - ns(a) < n * 1000000L);
+}
+static int spin_until_hit(void) {
+    for (int64_t end = now_ms() + PATIENCE; !hits && now_ms() < end;) spin(1);
+    return hits;
 }
 static long create(int clock, struct sigevent *e, int *id) { return syscall(SYS_timer_create, clock, e, id); }
 
@@ -34,12 +39,12 @@ int main(void) {
     struct timeval tv;
     clock_gettime(CLOCK_REALTIME, &a);
     gettimeofday(&tv, NULL);
-    B(tv.tv_sec - a.tv_sec <= 1 && tv.tv_sec >= a.tv_sec);
+    B(tv.tv_sec - a.tv_sec <= 20 && tv.tv_sec >= a.tv_sec);
     time_t t = syscall(SYS_time, NULL);
-    B(t - a.tv_sec <= 1);
+    B(t - a.tv_sec <= 20 && t >= a.tv_sec - 1);
     clock_gettime(CLOCK_MONOTONIC, &a);
     syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &b); // the vDSO and the call agree
-    B(ns(b) >= ns(a) && ns(b) - ns(a) < 1000000000);
+    B(ns(b) >= ns(a) && ns(b) - ns(a) < 20000000000);
     clockid_t c;
     E(clock_getcpuclockid(0, &c));
     R(clock_gettime(c, &a));
@@ -89,26 +94,34 @@ int main(void) {
     struct itimerval it = {{0, 10000}, {0, 10000}}, old;
     int64_t began = now_ms();
     R(setitimer(ITIMER_REAL, &it, NULL));
-    while (hits < 5 && now_ms() - began < 5000) ms(10); // it repeats, however busy the machine is
-    R(getitimer(ITIMER_REAL, &old));
-    B(old.it_interval.tv_usec == 10000 && old.it_value.tv_usec > 0 && old.it_value.tv_usec <= 10000);
-    B(alarm(0) == 1);
+    UNTIL(hits >= 5); // it repeats
+    R(setitimer(ITIMER_REAL, &(struct itimerval){{0, 10000}, {50, 0}}, &old));
+    B(old.it_interval.tv_usec == 10000 && old.it_value.tv_sec == 0 && old.it_value.tv_usec <= 10000);
     B(hits >= 5 && hits <= (now_ms() - began) / 10 + 1);
+    R(getitimer(ITIMER_REAL, &old));
+    B(old.it_interval.tv_usec == 10000 && old.it_value.tv_sec >= 20 && old.it_value.tv_sec <= 50);
+    B(alarm(0) >= 20);
+    int rounded = 0; // what is left of a second is one, unless the machine took that second away
+    for (int i = 0; i < 20 && !rounded; i++) {
+        M(setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 900000}}, NULL));
+        rounded = alarm(0) == 1;
+    }
+    R(rounded);
     R(code);
     hits = 0;
     R(CHILD(getitimer(ITIMER_REAL, &old); R(old.it_value.tv_usec)));
-    it = (struct itimerval){{0, 0}, {0, 20000}};
+    it = (struct itimerval){{0, 0}, {0, 150000}};
     R(setitimer(ITIMER_VIRTUAL, &it, NULL));
-    ms(40);
-    R(hits);
+    ms(200);
+    R(hits); // sleep is not time of the process
     volatile long n = 0;
     int64_t start = now_ms();
-    while (!hits && now_ms() - start < 3000) for (int i = 0; i < 100000; i++) n++;
+    while (!hits && now_ms() - start < PATIENCE) for (int i = 0; i < 100000; i++) n++;
     R(hits);
     hits = 0;
+    it.it_value.tv_usec = 20000;
     R(setitimer(ITIMER_PROF, &it, NULL));
-    spin(60);
-    R(hits);
+    R(spin_until_hit());
     it.it_value.tv_usec = 1000000;
     R(setitimer(ITIMER_REAL, &it, NULL));
     it.it_value.tv_usec = -1;
@@ -123,14 +136,14 @@ int main(void) {
     struct itimerspec its = {{0, 0}, {0, 20000000}}, cur;
     R(create(CLOCK_MONOTONIC, &ev, &id));
     R(syscall(SYS_timer_settime, id, 0, &its, NULL));
-    ms(50);
+    UNTIL(hits == 1);
     printf("hits %d value %d code %d overrun %d\n", hits, val, code, over);
     R(syscall(SYS_timer_gettime, id, &cur));
     R(ns(cur.it_value));
     R(create(CLOCK_REALTIME, NULL, &id2));
     B(id2 != id);
     R(syscall(SYS_timer_settime, id2, 0, &its, NULL));
-    ms(50);
+    UNTIL(hits == 2);
     printf("hits %d value is the id %d code %d\n", hits, val == id2, code);
     sigset_t s, o;
     sigemptyset(&s);
@@ -139,17 +152,23 @@ int main(void) {
     hits = 0;
     its = (struct itimerspec){{0, 10000000}, {0, 10000000}};
     R(syscall(SYS_timer_settime, id, 0, &its, NULL));
+    began = now_ms();
     ms(105);
-    sigprocmask(SIG_SETMASK, &o, NULL);
-    B(hits >= 1 && hits <= 2);
-    B(over >= 5 || syscall(SYS_timer_getoverrun, id) >= 5);
+    siginfo_t si;
+    R(sigtimedwait(&s, &si, &(struct timespec){20, 0}) == SIGRTMIN);
+    printf("value %d code %d\n", si.si_value.sival_int, si.si_code);
+    B(si.si_overrun >= 5 && si.si_overrun <= (now_ms() - began) / 10 + 1); // one signal for all
+    B(syscall(SYS_timer_getoverrun, id) == si.si_overrun);
     its = (struct itimerspec){{0, 0}, {0, 0}};
     R(syscall(SYS_timer_settime, id, 0, &its, &cur));
     B(ns(cur.it_interval) == 10000000);
+    while (sigtimedwait(&s, NULL, &(struct timespec){0, 0}) > 0) {}
+    sigprocmask(SIG_SETMASK, &o, NULL);
+    R(hits);
     clock_gettime(CLOCK_MONOTONIC, &its.it_value);
     hits = 0;
     R(syscall(SYS_timer_settime, id, TIMER_ABSTIME, &its, NULL));
-    ms(10);
+    UNTIL(hits);
     R(hits);
     its.it_value.tv_nsec = 1000000000;
     R(syscall(SYS_timer_settime, id, 0, &its, NULL));
@@ -169,22 +188,22 @@ int main(void) {
     its = (struct itimerspec){{0, 0}, {50, 0}};
     R(syscall(SYS_timer_settime, id, 0, &its, NULL));
     R(syscall(SYS_timer_gettime, id, &cur));
-    B(cur.it_value.tv_sec >= 49);
+    B(cur.it_value.tv_sec >= 20 && cur.it_value.tv_sec <= 50);
     ev = (struct sigevent){.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
     R(create(CLOCK_PROCESS_CPUTIME_ID, &ev, &id));
-    its = (struct itimerspec){{0, 0}, {0, 20000000}};
+    its = (struct itimerspec){{0, 0}, {0, 150000000}};
     hits = 0;
     R(syscall(SYS_timer_settime, id, 0, &its, NULL));
-    ms(30);
+    ms(200);
     R(hits);
-    spin(60);
-    R(hits);
+    R(spin_until_hit());
     hits = 0;
+    its.it_value.tv_nsec = 20000000;
     timer_t tt;
     ev = (struct sigevent){.sigev_notify = SIGEV_THREAD, .sigev_notify_function = notify, .sigev_value.sival_int = 5};
     R(timer_create(CLOCK_MONOTONIC, &ev, &tt));
     R(timer_settime(tt, 0, &its, NULL));
-    for (int i = 0; i < 200 && !hits; i++) ms(5);
+    UNTIL(hits);
     printf("hits %d value %d\n", hits, val);
     R(CHILD(R(syscall(SYS_timer_gettime, id, &cur)))); // not inherited
     H("adjtimex");

@@ -83,7 +83,7 @@ int main(void) {
     shared = 0;
     signal(SIGUSR1, handler);
     pid = M(clone(nothing, stack(), SIGUSR1, (void *)3));
-    ms(30);
+    UNTIL(shared);
     R(shared);
     R(waitpid(pid, &st, 0)); // not a SIGCHLD child
     R(waitpid(pid, &st, __WCLONE) == pid);

@@ -5,12 +5,12 @@
 static uint32_t w, w2;
 static long fx(uint32_t *u, int op, uint32_t v, void *t, uint32_t *u2, uint32_t v3) { return syscall(SYS_futex, u, op, v, t, u2, v3); }
 static volatile int woken;
-static struct waiter { uint32_t *u; int op; uint32_t v, v3; } args[32];
-static volatile int started, entered;
+static struct waiter { uint32_t *u; int op; uint32_t v, v3; pid_t tid; } args[32];
+static volatile int started;
 
 static void *waiter(void *a) {
     struct waiter x = *(struct waiter *)a;
-    __atomic_add_fetch(&entered, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&((struct waiter *)a)->tid, gettid(), __ATOMIC_SEQ_CST);
     long r = fx(x.u, x.op, x.v, NULL, NULL, x.v3);
     __atomic_add_fetch(&woken, 1, __ATOMIC_SEQ_CST);
     return (void *)(r ? (long)errno : 0);
@@ -18,14 +18,15 @@ static void *waiter(void *a) {
 static pthread_t start(uint32_t *u, int op, uint32_t v, uint32_t v3) {
     pthread_t t;
     args[started] = (struct waiter){u, op, v, v3};
-    M(pthread_create(&t, NULL, waiter, &args[started++]) ? -1 : 0);
-    while (entered < started) ms(1);
-    ms(15); // and now it waits
+    struct waiter *a = &args[started++];
+    M(pthread_create(&t, NULL, waiter, a) ? -1 : 0);
+    UNTIL(__atomic_load_n(&a->tid, __ATOMIC_SEQ_CST));
+    asleep(a->tid); // it waits
     return t;
 }
 static void settle(int n) {
-    for (int i = 0; i < 400 && woken < n; i++) ms(1);
-    ms(5);
+    UNTIL(woken >= n);
+    ms(5); // no more than these
     printf("woken %d\n", woken);
 }
 static void handler(int s) {}
@@ -69,19 +70,15 @@ int main(void) {
     R(fx(&w, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME | P, 0, &ts, NULL, 1));
     struct sigaction sa = {.sa_handler = handler};
     sigaction(SIGALRM, &sa, NULL);
-    struct itimerval it = {.it_value.tv_usec = 20000};
-    setitimer(ITIMER_REAL, &it, NULL);
-    R(fx(&w, FUTEX_WAIT | P, 0, NULL, NULL, 0));
-    setitimer(ITIMER_REAL, &it, NULL);
-    ts = (struct timespec){5, 0};
-    R(fx(&w, FUTEX_WAIT | P, 0, &ts, NULL, 0));
+    R(POKED(SIGALRM, fx(&w, FUTEX_WAIT | P, 0, NULL, NULL, 0)));
+    ts = (struct timespec){60, 0};
+    R(POKED(SIGALRM, fx(&w, FUTEX_WAIT | P, 0, &ts, NULL, 0)));
     sa.sa_flags = SA_RESTART;
     sigaction(SIGALRM, &sa, NULL);
-    setitimer(ITIMER_REAL, &it, NULL);
-    ts = (struct timespec){0, 50000000};
+    ts = (struct timespec){0, 300000000};
     t = now_ms();
-    R(fx(&w, FUTEX_WAIT | P, 0, &ts, NULL, 0)); // goes on for what is left
-    B(now_ms() - t >= 49);
+    R(POKED(SIGALRM, fx(&w, FUTEX_WAIT | P, 0, &ts, NULL, 0))); // goes on for what is left
+    B(now_ms() - t >= 299);
     H("wake");
     pthread_t th[4];
     for (int i = 0; i < 4; i++) th[i] = start(&w, FUTEX_WAIT | P, 0, 0);
@@ -163,11 +160,14 @@ int main(void) {
     pthread_join(th[0], NULL);
     uint32_t *priv = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     pid = fork();
-    if (!pid) { ts = (struct timespec){0, 40000000}; _exit(fx(priv, FUTEX_WAIT, 0, &ts, NULL, 0) ? errno : 0); }
-    ms(15);
+    if (!pid) _exit(fx(priv, FUTEX_WAIT, 0, NULL, NULL, 0) ? errno : 0);
+    asleep(pid);
     R(fx(priv, FUTEX_WAKE, 1, NULL, NULL, 0)); // not the same memory
+    ms(5);
+    R(waitpid(pid, &st, WNOHANG));
+    kill(pid, SIGKILL);
     waitpid(pid, &st, 0);
-    B(WEXITSTATUS(st) == ETIMEDOUT);
+    ST("waiter", st);
     H("waitv");
     struct futex_waitv wv[2] = {{.val = 0, .uaddr = (uintptr_t)&w, .flags = FUTEX_32 | P}, {.val = w2, .uaddr = (uintptr_t)&w2, .flags = FUTEX_32 | P}};
     clock_gettime(CLOCK_MONOTONIC, &ts);

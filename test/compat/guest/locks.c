@@ -60,7 +60,7 @@ int main(void) {
     }
     char b[2];
     M(read(p[0], b, 1));
-    ms(50);
+    asleep(pid);
     puts("unlock");
     M(lk(fd, F_SETLK, F_UNLCK, 0, 1));
     waitpid(pid, NULL, 0);
@@ -68,9 +68,7 @@ int main(void) {
     CHILD({
         struct sigaction sa = {.sa_handler = nop};
         sigaction(SIGALRM, &sa, NULL);
-        struct itimerval it = {.it_value.tv_usec = 50000};
-        setitimer(ITIMER_REAL, &it, NULL);
-        R(lk(fd, F_SETLKW, F_WRLCK, 0, 1));
+        R(POKED(SIGALRM, lk(fd, F_SETLKW, F_WRLCK, 0, 1)));
     });
     H("deadlock");
     int q[2];
@@ -83,7 +81,7 @@ int main(void) {
         _exit(0);
     }
     M(read(q[0], b, 1));
-    ms(60);
+    asleep(pid);
     R(lk(fd, F_SETLKW, F_WRLCK, 1, 1));
     M(lk(fd, F_SETLK, F_UNLCK, 0, 1));
     waitpid(pid, NULL, 0);

@@ -153,7 +153,8 @@ static int child(void *a) {
     printf("pid %d ppid %d sid %d\n", getpid(), getppid(), getsid(0));
     pid_t orphan = fork();
     if (!orphan) {
-        if (!fork()) { ms(30); printf("orphan's parent %d\n", getppid()); _exit(9); }
+        pid_t mid = getpid();
+        if (!fork()) { UNTIL(getppid() != mid); printf("orphan's parent %d\n", getppid()); _exit(9); }
         _exit(0);
     }
     int st;
@@ -191,10 +192,19 @@ static void pids(void) {
     });
     ST("init killed by its parent", CHILD({
         M(unshare(CLONE_NEWPID));
+        int p[2];
+        char c;
+        M(pipe(p));
+        sigset_t rt;
+        sigemptyset(&rt);
+        sigaddset(&rt, SIGRTMIN);
+        sigprocmask(SIG_BLOCK, &rt, NULL);
         pid_t a = fork();
-        if (!a) { for (;;) pause(); }
+        if (!a) { sigwaitinfo(&rt, NULL); M(write(p[1], "x", 1)); for (;;) pause(); }
         kill(a, SIGTERM);
-        ms(20);
+        kill(a, SIGRTMIN);
+        M(close(p[1]));
+        R(read(p[0], &c, 1)); // it lives on
         R(waitpid(a, &st, WNOHANG));
         kill(a, SIGKILL);
         waitpid(a, &st, 0);

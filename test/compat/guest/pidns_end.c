@@ -4,7 +4,7 @@
 #include <pthread.h>
 
 static void *last_thread(void *arg) {
-    usleep(20000);
+    UNTIL(state_at("/proc/self/stat") == 'Z');
     for (int i = 0; i < 3; i++)
         if (fork() == 0) pause();
     usleep(20000);
@@ -35,6 +35,9 @@ static int odd_children(void *arg) {
         syscall(SYS_ptrace, 0, 0, 0, 0);
         raise(SIGSTOP);
     }
+    siginfo_t si;
+    if (kind == 2) waitid(P_ALL, 0, &si, WEXITED | WNOWAIT);
+    if (kind == 3) waitid(P_ALL, 0, &si, WSTOPPED | WNOWAIT);
     usleep(20000);
     return 8;
 }

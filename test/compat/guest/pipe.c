@@ -3,12 +3,6 @@
 #include <sys/ioctl.h>
 
 static void nop(int s) {}
-static void alarm_ms(int n) {
-    struct sigaction sa = {.sa_handler = nop};
-    sigaction(SIGALRM, &sa, NULL);
-    struct itimerval it = {.it_value = {n / 1000, n % 1000 * 1000}};
-    setitimer(ITIMER_REAL, &it, NULL);
-}
 
 static short ready(int fd) {
     struct pollfd p = {fd, POLLIN | POLLOUT | POLLRDHUP | POLLPRI, 0};
@@ -86,14 +80,12 @@ static void pipes(void) {
     X(ready(p[0]));
     close(p[0]);
     H("blocking");
+    M(sigaction(SIGALRM, &(struct sigaction){.sa_handler = nop}, NULL));
     M(pipe(p));
-    alarm_ms(30);
-    R(read(p[0], c, 1));
+    R(POKED(SIGALRM, read(p[0], c, 1)));
     M(fcntl(p[1], F_SETPIPE_SZ, 4096));
-    alarm_ms(30);
-    R(write(p[1], b, 10000)); // a part was written
-    alarm_ms(30);
-    R(write(p[1], b, 1));
+    R(POKED(SIGALRM, write(p[1], b, 10000))); // a part was written
+    R(POKED(SIGALRM, write(p[1], b, 1)));
     R(read(p[0], (void *)8, 1));
     M(read(p[0], b, 4096));
     R(write(p[1], (void *)8, 1));
@@ -157,7 +149,7 @@ static void fifos(void) {
     M(mkfifo("g", 0600));
     pid_t pid = fork();
     if (!pid) {
-        ms(40);
+        asleep(getppid());
         int x = M(open("g", O_WRONLY));
         M(write(x, "from child", 10));
         _exit(0);
@@ -167,10 +159,8 @@ static void fifos(void) {
     R(read(r, b, 16));
     waitpid(pid, NULL, 0);
     close(r);
-    alarm_ms(30);
-    R(open("g", O_RDONLY));
-    alarm_ms(30);
-    R(open("g", O_WRONLY));
+    R(POKED(SIGALRM, open("g", O_RDONLY)));
+    R(POKED(SIGALRM, open("g", O_WRONLY)));
     int rw = M(open("g", O_RDWR));
     R(write(rw, "self", 4));
     R(read(rw, b, 16));

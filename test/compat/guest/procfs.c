@@ -39,7 +39,8 @@ static void mode(const char *p) {
     else printf("%s: %o size %ld\n", p, st.st_mode, S_ISDIR(st.st_mode) ? 0 : (long)st.st_size);
 }
 static int value(const char *key) { char *s = strstr(b, key); return s ? atoi(s + strlen(key)) : -1; }
-static void *sleeper(void *a) { prctl(PR_SET_NAME, "worker"); for (;;) pause(); return NULL; }
+static volatile pid_t worker;
+static void *sleeper(void *a) { prctl(PR_SET_NAME, "worker"); worker = gettid(); for (;;) pause(); return NULL; }
 
 int main(void) {
     char p[128];
@@ -183,7 +184,8 @@ int main(void) {
     H("threads");
     pthread_t t;
     pthread_create(&t, NULL, sleeper, NULL);
-    ms(20);
+    UNTIL(worker);
+    asleep(worker);
     d = opendir("/proc/self/task");
     n = 0;
     while ((de = readdir(d)))

@@ -43,6 +43,8 @@ static void traps(void) { __asm__ volatile("int3"); _exit(9); }
 static void faults(void) { *(volatile int *)16 = 1; }
 static void *thread(void *a) { return NULL; }
 static void threads(void) { pthread_t t; pthread_create(&t, NULL, thread, NULL); pthread_join(t, NULL); _exit(2); }
+static int answer;
+static void answers(int s) { M(write(answer, "s", 1)); }
 static void waits(void) { for (;;) pause(); }
 
 int main(void) {
@@ -259,10 +261,15 @@ int main(void) {
     if (!p) { close(q[0]); waits(); }
     CHILD(M(PT(PTRACE_SEIZE, p, 0, PTRACE_O_EXITKILL)));
     wt("exit kill", p);
+    M(pipe(q));
     p = fork();
-    if (!p) waits();
+    if (!p) { close(q[0]); answer = q[1]; signal(SIGUSR1, answers); M(write(answer, "r", 1)); waits(); }
+    close(q[1]);
+    char byte;
+    M(read(q[0], &byte, 1));
     CHILD(M(PT(PTRACE_SEIZE, p, 0, 0)));
-    ms(20);
+    kill(p, SIGUSR1);
+    R(read(q[0], &byte, 1)); // it goes on
     R(waitpid(p, &st, WNOHANG));
     kill(p, SIGKILL);
     wt("still there", p);

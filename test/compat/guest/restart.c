@@ -1,5 +1,6 @@
 // What ends or restarts a blocked call (signal(7)): calls that block, three times: a
-// handler without and with SA_RESTART, a stop and SIGCONT.
+// handler without and with SA_RESTART, a stop and SIGCONT. What a call does before it blocks
+// must not sleep: a child that sleeps is taken to be in its call.
 #include "check.h"
 #include <linux/futex.h>
 #include <mqueue.h>
@@ -59,7 +60,8 @@ static int pty(int slave) { int m, s; openpty(&m, &s, 0, 0, 0); return slave ? s
 static int lockfile(int how) {
 	char n[] = "p9lXXXXXX"; int fd = mkstemp(n), q[2]; char c; pipe(q);
 	if (fork() == 0) { int f = open(n, O_RDWR); struct flock l = {F_WRLCK}; if (how) flock(f, LOCK_EX); else fcntl(f, F_SETLK, &l); write(q[1], "", 1); sleep(60); _exit(0); }
-	read(q[0], &c, 1); unlink(n); int f2 = fd; struct flock l = {F_WRLCK};
+	while (read(q[0], &c, 1) != 1) sched_yield();
+	unlink(n); int f2 = fd; struct flock l = {F_WRLCK};
 	if (how == 1) { return flock(f2, LOCK_EX); } if (how == 2) return fcntl(f2, F_OFD_SETLKW, &l); return fcntl(f2, F_SETLKW, &l);
 }
 static int fifo(int fl) { char n[64]; sprintf(n, "p9f%d", getpid()); mkfifo(n, 0600); int r = open(n, fl); int e = errno; unlink(n); errno = e; return r; }
@@ -130,7 +132,9 @@ static long act(int n, int run) {
 	return 0;
 }
 
-static void nop(int sig) { (void)sig; }
+static volatile char *handled; // of each child, shared
+static int self;
+static void nop(int sig) { (void)sig; handled[self] = 1; }
 
 static const char *said(long r) {
     static char b[64];
@@ -156,30 +160,33 @@ static void child(int n, int mode, int out) {
     _exit(0);
 }
 
-// round of calls [from, to), all at once: the program is about what happens, not when.
+static struct { pid_t pid; int fd; } c[batch][modes];
+static int ended(int i, int m) { struct pollfd f = {c[i][m].fd, POLLIN, 0}; return poll(&f, 1, 0) > 0; }
+static int settled(int i, int m) { return ended(i, m) || sleeps(c[i][m].pid); }
+
+// all makes the calls [from, to), all at once.
 static void all(int from, int to) {
-    static struct { pid_t pid; int fd; } c[batch][modes];
     for (int n = from; n < to; n++)
         for (int m = 0; m < modes; m++) {
             int out[2];
             M(pipe(out));
+            self = (n - from) * modes + m;
             pid_t k = M(fork());
             if (!k) child(n, m, out[1]);
             close(out[1]);
             c[n - from][m].pid = k, c[n - from][m].fd = out[0];
         }
-    usleep(700000);
-    for (int i = 0; i < to - from; i++)
-        for (int m = 0; m < modes; m++) kill(c[i][m].pid, m == 2 ? SIGSTOP : SIGUSR1);
-    usleep(100000);
-    for (int i = 0; i < to - from; i++) kill(c[i][2].pid, SIGCONT);
-    usleep(6000000);
+#define EACH(e) for (int i = 0; i < to - from; i++) for (int m = 0; m < modes; m++) e
+    EACH(UNTIL(settled(i, m)));
+    EACH(kill(c[i][m].pid, m == 2 ? SIGSTOP : SIGUSR1));
+    EACH(UNTIL(ended(i, m) || (m == 2 ? state_of(c[i][m].pid) == 'T' : handled[i * modes + m])));
+    EACH(if (m == 2) kill(c[i][m].pid, SIGCONT));
+    EACH(UNTIL(settled(i, m)));
     for (int n = from; n < to; n++)
         for (int m = 0; m < modes; m++) {
-            struct pollfd f = {c[n - from][m].fd, POLLIN, 0};
             char b[64] = "blocked";
-            if (poll(&f, 1, 0) > 0) {
-                int l = read(f.fd, b, sizeof b - 1);
+            if (ended(n - from, m)) {
+                int l = read(c[n - from][m].fd, b, sizeof b - 1);
                 b[l > 0 ? l : 0] = 0;
             }
             act(n, 0);
@@ -187,12 +194,13 @@ static void all(int from, int to) {
             fflush(stdout);
             kill(-c[n - from][m].pid, SIGKILL);
             waitpid(c[n - from][m].pid, NULL, 0);
-            close(f.fd);
+            close(c[n - from][m].fd);
         }
 }
 
 int main(void) {
     sigemptyset(&es);
+    handled = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 #ifdef SECOND_HALF
     all(batch, calls);
 #else

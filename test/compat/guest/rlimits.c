@@ -112,7 +112,7 @@ int main(void) {
     ST("cpu", CHILD({
         small = (struct rlimit){0, 1};
         M(setrlimit(RLIMIT_CPU, &small));
-        spin(1300);
+        spin(10000);
     }));
     H("usage");
     struct rusage u0;

@@ -130,7 +130,7 @@ static void listeners(void) {
     H("listener, states");
     fd = watched(&k, 0, once);
     struct pollfd pf = {fd, POLLIN, 0};
-    R(poll(&pf, 1, 5000));
+    R(poll(&pf, 1, PATIENCE));
     X(events(fd));
     R(recv_(fd, &n));
     X(events(fd));
@@ -175,13 +175,14 @@ static void listeners(void) {
         H(killable ? "signals, killable" : "signals");
         fd = watched(&k, killable ? SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV : 0, signalled);
         for (int i = 0; i < 2; i++) {
-            M(recv_(fd, &n));
-            ms(20);
+            if (!i || killable) M(recv_(fd, &n));
+            UNTIL(sleeps(k) || state_of(k) == 'D');
             kill(k, SIGUSR1);
-            ms(50);
+            if (killable) UNTIL(state_of(k) == 'D'); // from now on only SIGKILL counts
+            else UNTIL(ioctl(fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &n.id));
             int valid = ioctl(fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &n.id) == 0;
+            if (!valid) M(recv_(fd, &n)); // the next, or it came again: the child has printed
             printf("still there %d\n", valid);
-            if (!valid && i) M(recv_(fd, &n)); // it came again
             if (valid || i) M(answer(fd, n.id, 5, 0, 0));
         }
         waitpid(k, &st, 0);
@@ -236,7 +237,7 @@ int main(void) {
         M(on(SYS_getpgrp, SECCOMP_RET_KILL_THREAD, 0));
         pthread_t t;
         pthread_create(&t, NULL, other, NULL);
-        ms(30);
+        pthread_join(t, NULL);
         _exit(7);
     }));
     ST("unknown action kills", CHILD(nnp(); M(on(SYS_getpgrp, 0x12340000, 0)); syscall(SYS_getpgrp)));

@@ -42,9 +42,12 @@ int main(int argc, char **argv) {
     R(val());
     H("a waiter goes on");
     set(1);
+    int took[2];
+    M(pipe(took));
     pid_t k = fork();
-    if (!k) { op(0, -1, SEM_UNDO); usleep(100000); _exit(0); }
-    usleep(30000);
+    if (!k) { op(0, -1, SEM_UNDO); M(write(took[1], "x", 1)); asleep(getppid()); _exit(0); }
+    char c;
+    M(read(took[0], &c, 1));
     R(op(0, -1, 0));
     waitpid(k, NULL, 0);
     R(val());

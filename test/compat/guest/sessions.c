@@ -96,8 +96,9 @@ static void reaper(void) {
         v = 9;
         prctl(PR_GET_CHILD_SUBREAPER, &v);
         R(v); // not inherited
+        pid_t mid = getpid();
         if (!fork()) {
-            ms(30);
+            UNTIL(getppid() != mid);
             B(getppid() == me);
             _exit(44);
         }
@@ -163,7 +164,7 @@ static void pidfds(void) {
     R(syscall(SYS_pidfd_getfd, fd, 99, 0));
     R(syscall(SYS_pidfd_getfd, fd, 0, 1));
     close(q[1]);
-    X(ready(fd, 5000));
+    X(ready(fd, PATIENCE));
     R(ps(fd, 0, NULL, 0)); // a zombie still takes signals
     R(syscall(SYS_waitid, P_PIDFD, fd, &si, WEXITED, NULL));
     B(si.si_pid == p && si.si_status == 9);
@@ -172,10 +173,12 @@ static void pidfds(void) {
     X(ready(fd, 0) & POLLIN);
     R(syscall(SYS_waitid, P_PIDFD, fd, &si, WEXITED, NULL));
     int nb = -1;
+    M(pipe(q));
     p = fork();
-    if (!p) { ms(50); _exit(1); }
+    if (!p) { char c; close(q[1]); read(q[0], &c, 1); _exit(1); }
     nb = M(po(p, O_NONBLOCK));
     R(syscall(SYS_waitid, P_PIDFD, nb, &si, WEXITED, NULL));
+    close(q[1]);
     waitpid(p, NULL, 0);
     int null = M(open("/proc/self", O_RDONLY | O_DIRECTORY));
     R(ps(null, 0, NULL, 0)); // a folder of proc is as good

@@ -13,10 +13,6 @@ static void set(int s, void (*f)(int), int flags) {
     struct sigaction sa = {.sa_handler = f, .sa_flags = flags};
     M(sigaction(s, &sa, NULL));
 }
-static void after(int m) {
-    struct itimerval it = {.it_value.tv_usec = m * 1000};
-    setitimer(ITIMER_REAL, &it, NULL);
-}
 static int blocked(int s) {
     sigset_t set;
     sigprocmask(SIG_SETMASK, NULL, &set);
@@ -41,49 +37,50 @@ static void ctx(int s, siginfo_t *si, void *u) {
     B(uc->uc_mcontext.fpregs != NULL);
 }
 
+// feed is a second process that sends a signal when this one sleeps in a call, and ends the
+// call when it sleeps again: what restarts ends too.
+static pid_t feed(int fd) {
+    fflush(stdout);
+    pid_t me = getpid(), k = fork();
+    if (k) return k;
+    asleep(me);
+    int was = n;
+    kill(me, SIGALRM);
+    UNTIL(n != was);
+    asleep(me);
+    if (fd >= 0) M(write(fd, "x", 1));
+    _exit(5);
+}
+
 static void restarts(int flags) {
     char c;
     int p[2], s[2];
     M(pipe(p));
     M(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
     set(SIGALRM, count, flags);
-    // A second process ends each wait, so that what restarts ends too.
-#define FEED(fd) ({ int was_ = n; pid_t f_ = fork(); if (!f_) { while (n == was_) ms(1); ms(10); write(fd, "x", 1); _exit(0); } f_; })
-    pid_t pid = FEED(p[1]);
-    after(40);
+    pid_t pid = feed(p[1]);
     R(read(p[0], &c, 1));
     waitpid(pid, NULL, 0);
-    pid = FEED(s[1]);
-    after(40);
+    pid = feed(s[1]);
     R(recv(s[0], &c, 1, 0));
     waitpid(pid, NULL, 0);
-    int was = n;
-    pid = fork();
-    if (!pid) { while (n == was) ms(1); ms(10); _exit(5); }
-    after(40);
+    pid = feed(-1);
     R(waitpid(pid, NULL, 0) > 0 ? 1 : -1);
     waitpid(pid, NULL, 0);
-    struct timespec ts = {2, 0}, rem = {0, 0};
-    after(40);
-    R(nanosleep(&ts, &rem));
-    B(rem.tv_sec < 2 && rem.tv_sec + rem.tv_nsec > 0);
-    after(40);
-    R(poll(NULL, 0, 2000));
+    struct timespec ts = {60, 0}, rem = {0, 0};
+    R(POKED(SIGALRM, nanosleep(&ts, &rem)));
+    B(rem.tv_sec < 60 && rem.tv_sec + rem.tv_nsec > 0);
+    R(POKED(SIGALRM, poll(NULL, 0, 60000)));
     int ep = epoll_create1(0);
     struct epoll_event ev;
-    after(40);
-    R(epoll_wait(ep, &ev, 1, 2000));
-    struct timeval tv = {2, 0};
-    after(40);
-    R(select(0, NULL, NULL, NULL, &tv));
-    after(40);
-    R(clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL) == EINTR);
-    after(40);
-    R(pause());
-    setsockopt(s[0], SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){2, 0}, sizeof tv);
-    after(40);
+    R(POKED(SIGALRM, epoll_wait(ep, &ev, 1, 60000)));
+    struct timeval tv = {60, 0};
+    R(POKED(SIGALRM, select(0, NULL, NULL, NULL, &tv)));
+    R(POKED(SIGALRM, clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL) == EINTR));
+    R(POKED(SIGALRM, pause()));
+    setsockopt(s[0], SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){60, 0}, sizeof tv);
     while (recv(s[0], &c, 1, MSG_DONTWAIT) > 0) {}
-    R(recv(s[0], &c, 1, 0)); // a socket with a timeout does not restart
+    R(POKED(SIGALRM, recv(s[0], &c, 1, 0))); // a socket with a timeout does not restart
     R(n);
     n = 0;
     close(p[0]), close(p[1]), close(s[0]), close(s[1]), close(ep);

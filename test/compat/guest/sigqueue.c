@@ -95,12 +95,12 @@ int main(void) {
     R(sigtimedwait(&w, &last, &(struct timespec){-1, 0}));
     R(syscall(SYS_rt_sigtimedwait, &w, NULL, NULL, 4));
     pid_t pid = fork();
-    if (!pid) { ms(30); kill(getppid(), SIGUSR1); _exit(0); }
+    if (!pid) { asleep(getppid()); kill(getppid(), SIGUSR1); _exit(0); }
     R(sigwaitinfo(&w, NULL) == SIGUSR1);
     waitpid(pid, NULL, 0);
     mask(SIG_BLOCK, SIGCHLD, 0, 0);
     pid = fork();
-    if (!pid) { ms(30); kill(getppid(), SIGUSR2); _exit(0); }
+    if (!pid) { asleep(getppid()); kill(getppid(), SIGUSR2); _exit(0); }
     R(sigwaitinfo(&w, NULL)); // another signal: EINTR
     waitpid(pid, NULL, 0);
     sigprocmask(SIG_SETMASK, &old, NULL);

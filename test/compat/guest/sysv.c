@@ -83,10 +83,11 @@ static void sem(void) {
     R(semop(id, (struct sembuf[]){{1, 0, IPC_NOWAIT}}, 1));
     pid_t p = fork();
     if (!p) { R(semop(id, (struct sembuf[]){{0, -2, 0}}, 1)); _exit(0); }
-    ms(20);
+    asleep(p);
     R(semctl(id, 0, GETNCNT));
     R(semctl(id, 0, GETZCNT));
     M(semop(id, (struct sembuf[]){{0, 1, 0}}, 1));
+    R(semctl(id, 0, GETNCNT)); // waits on
     ms(5);
     R(waitpid(p, NULL, WNOHANG));
     M(semop(id, (struct sembuf[]){{0, 1, 0}}, 1));
@@ -96,7 +97,7 @@ static void sem(void) {
     R(semctl(id, 1, GETVAL));
     p = fork();
     if (!p) { R(semop(id, (struct sembuf[]){{0, -9, 0}}, 1)); _exit(0); }
-    ms(20);
+    asleep(p);
     M(semctl(id, 0, IPC_RMID)); // the child prints
     waitpid(p, NULL, 0);
     R(semop(id, (struct sembuf[]){{0, 1, 0}}, 1));
@@ -142,12 +143,10 @@ static void msgs(void) {
     printf("%d: %s\n", n, ename(errno));
     struct sigaction sa = {.sa_handler = nop, .sa_flags = SA_RESTART};
     sigaction(SIGALRM, &sa, NULL);
-    struct itimerval it = {.it_value.tv_usec = 20000};
-    setitimer(ITIMER_REAL, &it, NULL);
-    R(msgsnd(id, &m, 64, 0)); // never restarted
+    R(POKED(SIGALRM, msgsnd(id, &m, 64, 0))); // never restarted
     pid_t p = fork();
     if (!p) { R(msgrcv(id, &m, 64, 99, 0)); _exit(0); }
-    ms(20);
+    asleep(p);
     M(msgctl(id, IPC_RMID, NULL));
     waitpid(p, NULL, 0);
     R(msgsnd(id, &m, 1, 0));
@@ -196,7 +195,7 @@ static void mqs(void) {
     R(mq_notify(q, &ev));
     R(CHILD(M(mq_send(q, "n", 1, 0))));
     siginfo_t si;
-    R(sigtimedwait(&s, &si, &(struct timespec){2, 0}) == SIGRTMIN);
+    R(sigtimedwait(&s, &si, &(struct timespec){20, 0}) == SIGRTMIN);
     R(si.si_code);
     R(mq_unlink("/q"));
     R(mq_unlink("/q"));

@@ -26,8 +26,8 @@ static void *work(void *a) {
     return (void *)(long)(tls == 5 + id && !strcmp(want, tbuf));
 }
 static void *sleeper(void *a) { for (;;) pause(); return NULL; }
-static void *exits(void *a) { ms(20); exit(21); return NULL; }
-static void *ends(void *a) { ms(30); return NULL; }
+static void *exits(void *a) { asleep(getpid()); exit(21); return NULL; }
+static void *ends(void *a) { UNTIL(state_of(getpid()) == 'Z'); return NULL; }
 static void *execs(void *a) {
     char *argv[] = {"x", "after", NULL};
     ms(20);
@@ -35,7 +35,7 @@ static void *execs(void *a) {
     return NULL;
 }
 static void *exec_fails(void *a) { char *v[] = {NULL}; execve("none", v, v); return (void *)(long)errno; }
-static void *faults(void *a) { ms(10); *(volatile int *)0 = 1; return NULL; }
+static void *faults(void *a) { asleep(getpid()); *(volatile int *)0 = 1; return NULL; }
 static void *blocked(void *a) {
     sigset_t s;
     sigemptyset(&s);
@@ -60,14 +60,8 @@ static void *names(void *a) {
     return NULL;
 }
 static void *leader_gone(void *a) {
-    ms(30);
-    char p[64], b[256];
-    sprintf(p, "/proc/%d/stat", getpid());
-    int fd = open(p, O_RDONLY);
-    long n = read(fd, b, 255);
-    b[n > 0 ? n : 0] = 0;
-    char *s = strrchr(b, ')');
-    printf("leader's state: %c\n", s ? s[2] : '?');
+    UNTIL(state_of(getpid()) == 'Z');
+    printf("leader's state: %c\n", state_of(getpid()));
     exit(5);
     return NULL;
 }

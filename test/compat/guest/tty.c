@@ -14,19 +14,23 @@ static void open_pair(void) {
     s = M(open(slave, O_RDWR | O_NOCTTY | O_NONBLOCK));
 }
 static void in(const char *t) { M(write(m, t, strlen(t))); }
-// until waits for input to be there: the kernel's worker brings it some time later.
-static void until(int fd) { struct pollfd p = {fd, POLLIN, 0}; poll(&p, 1, 500); ms(10); }
+// until waits for input to be there: a worker of the kernel brings it some time later.
+static void until(int fd) {
+    struct pollfd p = {fd, POLLIN, 0};
+    UNTIL(poll(&p, 1, 1000) == 1);
+}
+// both reads the slave until there is no more, which waits for that worker, and then what
+// the master got.
 static void both(const char *w) {
-    char b[8192];
-    // What the master writes arrives by a worker of the kernel, some time later.
-    struct pollfd p[2] = {{m, POLLIN, 0}, {s, POLLIN, 0}};
-    poll(p, 2, 500);
-    ms(10);
-    long n = read(m, b, sizeof b);
-    printf("%s: ", w);
-    str("echo", b, n < 0 ? 0 : n);
-    n = read(s, b, sizeof b);
-    if (n < 0) printf("  read: %s\n", ename(errno)); else str("  read", b, n);
+    char b[8192], echo[8192];
+    long n, e = 0, k;
+    printf("%s:\n", w);
+    for (int i = 0; i < 9 && (n = read(s, b, sizeof b)) >= 0; i++) {
+        str("  read", b, n);
+    }
+    if (n < 0) printf("  read: %s\n", ename(errno));
+    while (e < (long)sizeof echo && (k = read(m, echo + e, sizeof echo - e)) > 0) e += k;
+    str("  echo", echo, e);
 }
 static void flags(unsigned lset, unsigned lclr, unsigned iset, unsigned iclr) {
     struct termios t;
@@ -38,7 +42,7 @@ static void flags(unsigned lset, unsigned lclr, unsigned iset, unsigned iclr) {
 static volatile int got;
 static void sig(int n) { got = n; }
 
-static void signalled(void) { for (int i = 0; i < 500 && !got; i++) ms(1); }
+static void signalled(void) { UNTIL(got); }
 
 static void open_rules(void) {
     H("open");
@@ -164,7 +168,6 @@ static void discipline(void) {
     t.c_cc[VMIN] = 3, t.c_cc[VTIME] = 0;
     M(tcsetattr(s, TCSANOW, &t));
     in("ab");
-    ms(15);
     struct pollfd p = {s, POLLIN, 0};
     R(poll(&p, 1, 0));
     in("c");
@@ -208,7 +211,6 @@ static void discipline(void) {
     R(tcflow(s, TCOOFF));
     M(write(s, "held", 4) >= -1 ? 0 : 0);
     R(tcflow(s, TCOON));
-    ms(15);
     while (read(m, b, 64) > 0) {}
     tcflush(s, TCIFLUSH);
     H("window size");
@@ -356,9 +358,21 @@ static void jobs(void) {
         ST("Ctrl-C", st);
         R(tcsetpgrp(s, getpid()));
         // The end of the leader hangs up the foreground group.
+        got = 0;
+        pid_t lead = getpid();
+        int set[2];
+        M(pipe(set));
         job = fork();
-        if (!job) { signal(SIGHUP, sig); while (!got) ms(1); printf("foreground got %s\n", got == SIGHUP ? "SIGHUP" : "?"); R(open("/dev/tty", O_RDWR)); _exit(0); }
-        ms(20);
+        if (!job) {
+            signal(SIGHUP, sig);
+            M(write(set[1], "x", 1));
+            UNTIL(got);
+            printf("foreground got %s\n", got == SIGHUP ? "SIGHUP" : "?");
+            UNTIL(getppid() != lead); // the session loses its terminal after the signal
+            R(open("/dev/tty", O_RDWR));
+            _exit(0);
+        }
+        M(read(set[0], &c, 1));
         _exit(0);
     }
     close(s);

@@ -13,14 +13,29 @@ static void fresh(void) {
 }
 
 static void say(int sig) {
-    const char *n = sig == SIGHUP ? "HUP " : "CONT ";
+    const char *n = sig == SIGHUP ? "HUP " : sig == SIGCONT ? "CONT " : ".";
     write(1, n, strlen(n));
 }
 
+// listen_to has the process tell its signals, in the order of their numbers if they come
+// together; the last one is asked for.
 static void listen_to(void) {
     struct sigaction a = {.sa_handler = say, .sa_flags = SA_RESTART};
+    sigfillset(&a.sa_mask);
     sigaction(SIGHUP, &a, NULL);
     sigaction(SIGCONT, &a, NULL);
+    sigaction(SIGRTMIN, &a, NULL);
+}
+
+// heard prints what a process has got up to now.
+static void heard(const char *who, pid_t p, int from) {
+    char b[64], c;
+    int n = 0;
+    M(kill(p, SIGRTMIN));
+    struct pollfd f = {from, POLLIN, 0};
+    while (n < 60 && UNTIL(poll(&f, 1, 1000) == 1) && read(from, &c, 1) == 1 && c != '.') b[n++] = c;
+    b[n] = 0;
+    printf("%s: %s\n", who, b);
 }
 
 static int has_tty(void) {
@@ -83,6 +98,7 @@ static void session(int end, int hang) {
     fflush(stdout);
     fresh();
     int p[2], fg[2], bg[2], ld[2], go[2];
+    pid_t *jobs = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     M(pipe(p)), M(pipe(fg)), M(pipe(bg)), M(pipe(ld)), M(pipe(go));
     pid_t l = fork();
     if (!l) {
@@ -101,32 +117,28 @@ static void session(int end, int hang) {
                 for (;;) pause();
             }
             setpgid(j, j);
+            jobs[i] = j;
         }
         listen_to();
         dup2(ld[1], 1);
         write(p[1], "x", 1);
         char c;
-        if (end) { read(go[0], &c, 1); usleep(300000); _exit(0); }
+        if (end) { read(go[0], &c, 1); _exit(0); }
         for (;;) pause();
     }
-    char c, b[64];
+    char c;
     for (int i = 0; i < 3; i++) M(read(p[0], &c, 1));
-    if (hang) { close(m); usleep(100000); }
-    if (end) { write(go[1], "!", 1); usleep(600000); }
-    usleep(100000);
+    if (hang) close(m);
+    heard("leader", l, ld[0]);
+    if (end) { write(go[1], "!", 1); waitpid(l, NULL, 0); }
     R(write(s, "abc", 3));
     struct pollfd f = {s, POLLIN | POLLOUT, 0};
     R(poll(&f, 1, 0));
     X(f.revents);
-    for (int i = 0; i < 3; i++) {
-        int *q = i == 0 ? fg : i == 1 ? bg : ld;
-        fcntl(q[0], F_SETFL, O_NONBLOCK);
-        int n = read(q[0], b, sizeof b - 1);
-        b[n > 0 ? n : 0] = 0;
-        printf("%s: %s\n", i == 0 ? "foreground" : i == 1 ? "background" : "leader", b);
-    }
-    kill(l, SIGKILL);
-    waitpid(l, NULL, 0);
+    heard("foreground", jobs[0], fg[0]);
+    heard("background", jobs[1], bg[0]);
+    if (!end) { kill(l, SIGKILL); waitpid(l, NULL, 0); }
+    munmap(jobs, 4096);
     while (waitpid(-1, NULL, WNOHANG) > 0) {}
     close(m), close(s);
 }

@@ -3,7 +3,7 @@
 #include <sys/resource.h>
 
 static volatile int chld, code, status;
-static void handler(int s, siginfo_t *si, void *u) { chld++, code = si->si_code, status = si->si_status; }
+static void handler(int s, siginfo_t *si, void *u) { code = si->si_code, status = si->si_status, chld++; }
 static void id(idtype_t t, pid_t pid, int opts, pid_t want) {
     siginfo_t si = {0};
     int r = waitid(t, pid, &si, opts);
@@ -82,6 +82,7 @@ int main(void) {
     sigaction(SIGCHLD, &sa, NULL);
     p = spawn(-SIGSTOP);
     id(P_PID, p, WSTOPPED | WNOWAIT, p);
+    UNTIL(chld == 1);
     printf("SIGCHLD code %d status %d\n", code, status);
     R(waitpid(p, &st, WUNTRACED) == p);
     ST("st", st);
@@ -98,12 +99,16 @@ int main(void) {
     kill(p, SIGTERM); // stays until it continues
     ms(20);
     R(waitpid(p, &st, WNOHANG));
+    B(state_of(p) == 'T');
     kill(p, SIGCONT);
     id(P_PID, p, WEXITED, p);
+    chld = 0;
     p = spawn(-SIGSTOP);
     id(P_PID, p, WSTOPPED, p);
+    UNTIL(chld == 1);
     kill(p, SIGKILL);
     id(P_PID, p, WEXITED, p);
+    UNTIL(chld == 2);
     printf("SIGCHLD code %d status %d\n", code, status);
     sa.sa_flags |= SA_NOCLDSTOP;
     sigaction(SIGCHLD, &sa, NULL);
@@ -113,13 +118,14 @@ int main(void) {
     R(chld);
     kill(p, SIGKILL);
     waitpid(p, NULL, 0);
+    UNTIL(chld == 1);
     R(chld);
     H("groups");
     pid_t a = fork();
     if (!a) { setpgid(0, 0); _exit(1); }
     setpgid(a, a);
     pid_t b = fork();
-    if (!b) { ms(20); _exit(2); }
+    if (!b) { asleep(getppid()); _exit(2); }
     R(waitpid(0, &st, 0) == b);
     ST("my group", st);
     R(waitpid(0, &st, WNOHANG));
