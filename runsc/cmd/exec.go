@@ -18,7 +18,7 @@ import (
 const execFailed = 255
 
 type execFlags struct {
-	consoleSocket, cwd, user, process, pidFile, label, apparmor, cgroup string
+	consoleSocket, cwd, user, process, pidFile, innerPidFile, label, apparmor, cgroup string
 
 	env, caps     []string
 	gids          []uint
@@ -54,6 +54,7 @@ func (a *app) execCommand() *cobra.Command {
 	f.StringVarP(&e.process, "process", "p", "", "path to the process.json")
 	f.BoolVarP(&e.detach, "detach", "d", false, "detach from the container's process")
 	f.StringVar(&e.pidFile, "pid-file", "", "specify the file to write the process id to")
+	f.StringVar(&e.innerPidFile, "internal-pid-file", "", "specify the file to write the process id inside the container to")
 	f.StringVar(&e.label, "process-label", "", "refused: SELinux labels are not supported in a sandbox")
 	f.StringVar(&e.apparmor, "apparmor", "", "accepted without effect: AppArmor does not reach into a sandbox")
 	f.BoolVar(&e.noNewPrivs, "no-new-privs", false, "set the no new privileges value for the process")
@@ -96,6 +97,11 @@ func (a *app) exec(id string, argv []string, e *execFlags) (int, error) {
 	}
 	if console != nil {
 		console.CloseSlave()
+	}
+	if e.innerPidFile != "" {
+		if err := container.WritePidFile(e.innerPidFile, int(pid)); err != nil {
+			return 0, errors.Join(err, killExec(c, pid))
+		}
 	}
 	if e.detach {
 		sigs.Drop()

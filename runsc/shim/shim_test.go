@@ -1,0 +1,111 @@
+package shim
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+
+	runtimeoptions "github.com/containerd/containerd/api/types/runtimeoptions/v1"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+func TestOptions(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want options
+		err  string
+	}{
+		{"", options{Binary: "runsc", Root: "/run/containerd/runsc"}, ""},
+		{"binary = \"/opt/runsc\"\n[flags]\nplatform = \"ptrace\"\n", options{"/opt/runsc", "/run/containerd/runsc", map[string]string{"platform": "ptrace"}}, ""},
+		{"binari = \"x\"\n", options{}, "known are binary, root and [flags]"},
+		{"[flags]\nroot = \"/x\"\n", options{}, "flags.root"},
+		{"binary = 3\n", options{}, "toml"},
+	} {
+		path := filepath.Join(t.TempDir(), "config.toml")
+		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := proto.Marshal(&runtimeoptions.Options{ConfigPath: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// 1.6's name of the type.
+		got, err := readOptions(&anypb.Any{TypeUrl: "cri.runtimeoptions.v1.Options", Value: raw})
+		if c.err != "" {
+			if err == nil || !strings.Contains(err.Error(), c.err) {
+				t.Errorf("%q: %v, want %q", c.text, err, c.err)
+			}
+			continue
+		}
+		if err != nil || !reflect.DeepEqual(*got, c.want) {
+			t.Errorf("%q: %+v, %v", c.text, got, err)
+			continue
+		}
+		bundle := t.TempDir()
+		if err := got.save(bundle); err != nil {
+			t.Fatal(err)
+		}
+		if saved, err := savedOptions(bundle); err != nil || saved.Binary != c.want.Binary || saved.Root != c.want.Root || len(saved.Flags) != len(c.want.Flags) {
+			t.Errorf("%q: saved %+v, %v", c.text, saved, err)
+		}
+	}
+}
+
+func TestShorten(t *testing.T) {
+	dir := "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/"
+	var layers []string
+	for i := range 80 {
+		layers = append(layers, dir+strconv.Itoa(i+10)+"/fs")
+	}
+	base, opts := shorten("overlay", []string{"workdir=/w", "upperdir=/u", "lowerdir=" + strings.Join(layers, ":")})
+	if base+"/" != dir || !strings.HasPrefix(opts[2], "lowerdir=10/fs:11/fs:") || opts[0] != "workdir=/w" {
+		t.Errorf("base %q, %.80q", base, opts)
+	}
+	if base, opts := shorten("overlay", []string{"lowerdir=/a:/b"}); base != "" || opts[0] != "lowerdir=/a:/b" {
+		t.Errorf("short options changed: %q %q", base, opts)
+	}
+}
+
+func TestGroup(t *testing.T) {
+	for text, want := range map[string]string{
+		`{}`: "own", `{"annotations": {"io.kubernetes.cri.sandbox-id": "pod"}}`: "pod", `{"annotations": {"x": "y"}}`: "own",
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := groupOf(dir, "own"); err != nil || got != want {
+			t.Errorf("%s: %q, %v", text, got, err)
+		}
+	}
+}
+
+// TestReaper: exits arrive, also of commands that end before anybody waits.
+func TestReaper(t *testing.T) {
+	r, err := newReaper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for script, want := range map[string]int{"exit 3": 3, "kill -9 $$": 137, "exit 0": 0} {
+		if e, err := r.run(exec.Command("sh", "-c", script)); err != nil || e.status != want {
+			t.Errorf("%s: %d, %v", script, e.status, err)
+		}
+	}
+	// A grandchild that its parent left is waited for by its pid.
+	file := filepath.Join(t.TempDir(), "pid")
+	if _, err := r.run(exec.Command("sh", "-c", "(sh -c 'exit 7') & echo $! >"+file)); err != nil {
+		t.Fatal(err)
+	}
+	pid, err := readPID(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := <-r.wait(pid); e.status != 7 {
+		t.Errorf("an orphan's status: %d", e.status)
+	}
+}

@@ -1,0 +1,124 @@
+package shim
+
+import (
+	"context"
+	"time"
+
+	v1 "github.com/containerd/cgroups/v3/cgroup1/stats"
+	v2 "github.com/containerd/cgroups/v3/cgroup2/stats"
+	eventsapi "github.com/containerd/containerd/api/events"
+	taskapi "github.com/containerd/containerd/api/runtime/task/v2"
+	"google.golang.org/protobuf/proto"
+
+	"lazaret/runsc/cgroup"
+	"lazaret/runsc/control"
+)
+
+func (s *service) Stats(_ context.Context, req *taskapi.StatsRequest) (*taskapi.StatsResponse, error) {
+	c, _, err := s.find(req.ID, "")
+	if err != nil {
+		return nil, err
+	}
+	host, inner, mode, err := c.stats()
+	if err != nil {
+		return nil, fail(err)
+	}
+	var m proto.Message = metricsV1(host, inner)
+	if mode == cgroup.V2 {
+		m = metricsV2(host)
+	}
+	a, err := toAny(m)
+	return &taskapi.StatsResponse{Stats: a}, fail(err)
+}
+
+// stats are what the host's group counts and, for a container that shares its sandbox, of
+// which the host's groups say nothing, what the Sentry counts.
+func (c *container) stats() (*cgroup.Stats, *control.Stats, cgroup.Mode, error) {
+	st, err := c.rt.state(c.id)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	host, mode := &cgroup.Stats{}, cgroup.None
+	if st.Cgroup != nil {
+		host, mode = st.Cgroup.Stats(), st.Cgroup.Mode
+	}
+	client, err := c.client()
+	if err != nil {
+		return nil, nil, "", err
+	}
+	client.Timeout = 2 * time.Second
+	inner, err := client.Stats(c.id)
+	if err != nil {
+		inner = &control.Stats{}
+	}
+	host.OOMKills += inner.OOMKills
+	if inner.Pids > 0 {
+		host.PidsCurrent = inner.Pids
+	}
+	if st.SandboxID != c.id {
+		host.CPUTotalNS, host.CPUUserNS, host.CPUKernelNS = inner.CPUUserNS+inner.CPUSystemNS, inner.CPUUserNS, inner.CPUSystemNS
+		host.PerCPU = nil
+		host.MemoryUsage, host.MemoryMax, host.MemoryCache = inner.MemoryUsage, inner.MemoryMax, inner.FileCache
+		host.MemoryRaw = map[string]uint64{"cache": inner.FileCache, "total_inactive_file": inner.FileCache, "rss": inner.MemoryUsage - min(inner.FileCache, inner.MemoryUsage)}
+	}
+	return host, inner, mode, nil
+}
+
+// reportOOM tells the engine when the container was killed for its memory.
+func (c *container) reportOOM() {
+	host, _, _, err := c.stats()
+	if err == nil && host.OOMKills > c.oomKills {
+		c.oomKills = host.OOMKills
+		c.s.events.publish("/tasks/oom", &eventsapi.TaskOOM{ContainerID: c.id})
+	}
+}
+
+func metricsV1(h *cgroup.Stats, in *control.Stats) *v1.Metrics {
+	raw := h.MemoryRaw
+	m := &v1.Metrics{
+		Pids: &v1.PidsStat{Current: h.PidsCurrent, Limit: h.PidsLimit},
+		CPU: &v1.CPUStat{
+			Usage:      &v1.CPUUsage{Total: h.CPUTotalNS, Kernel: h.CPUKernelNS, User: h.CPUUserNS, PerCPU: h.PerCPU},
+			Throttling: &v1.Throttle{Periods: h.Periods, ThrottledPeriods: h.ThrottledPeriods, ThrottledTime: h.ThrottledNS},
+		},
+		Memory: &v1.MemoryStat{
+			Cache: h.MemoryCache, RSS: raw["rss"], RSSHuge: raw["rss_huge"], MappedFile: raw["mapped_file"], Dirty: raw["dirty"],
+			Writeback: raw["writeback"], PgPgIn: raw["pgpgin"], PgPgOut: raw["pgpgout"], PgFault: raw["pgfault"], PgMajFault: raw["pgmajfault"],
+			InactiveAnon: raw["inactive_anon"], ActiveAnon: raw["active_anon"], InactiveFile: raw["inactive_file"], ActiveFile: raw["active_file"],
+			TotalCache: raw["total_cache"], TotalRSS: raw["total_rss"], TotalMappedFile: raw["total_mapped_file"], TotalPgFault: raw["total_pgfault"],
+			TotalPgMajFault: raw["total_pgmajfault"], TotalInactiveAnon: raw["total_inactive_anon"], TotalActiveAnon: raw["total_active_anon"],
+			TotalInactiveFile: raw["total_inactive_file"], TotalActiveFile: raw["total_active_file"],
+			HierarchicalMemoryLimit: raw["hierarchical_memory_limit"], HierarchicalSwapLimit: raw["hierarchical_memsw_limit"],
+			Usage:  &v1.MemoryEntry{Limit: h.MemoryLimit, Usage: h.MemoryUsage, Max: h.MemoryMax, Failcnt: h.Failcnt},
+			Swap:   &v1.MemoryEntry{},
+			Kernel: &v1.MemoryEntry{}, KernelTCP: &v1.MemoryEntry{},
+		},
+		MemoryOomControl: &v1.MemoryOomControl{OomKill: h.OOMKills},
+		Blkio:            &v1.BlkIOStat{},
+	}
+	for _, i := range in.Interfaces {
+		m.Network = append(m.Network, &v1.NetworkStat{
+			Name: i.Name, RxBytes: i.RxBytes, RxPackets: i.RxPackets, RxErrors: i.RxErrors, RxDropped: i.RxDropped,
+			TxBytes: i.TxBytes, TxPackets: i.TxPackets, TxErrors: i.TxErrors, TxDropped: i.TxDropped,
+		})
+	}
+	return m
+}
+
+func metricsV2(h *cgroup.Stats) *v2.Metrics {
+	raw := h.MemoryRaw
+	return &v2.Metrics{
+		Pids: &v2.PidsStat{Current: h.PidsCurrent, Limit: h.PidsLimit},
+		CPU: &v2.CPUStat{
+			UsageUsec: h.CPUTotalNS / 1000, UserUsec: h.CPUUserNS / 1000, SystemUsec: h.CPUKernelNS / 1000,
+			NrPeriods: h.Periods, NrThrottled: h.ThrottledPeriods, ThrottledUsec: h.ThrottledNS / 1000,
+		},
+		Memory: &v2.MemoryStat{
+			Usage: h.MemoryUsage, UsageLimit: h.MemoryLimit, Anon: raw["anon"], File: raw["file"], Shmem: raw["shmem"],
+			FileMapped: raw["file_mapped"], FileDirty: raw["file_dirty"], FileWriteback: raw["file_writeback"],
+			InactiveAnon: raw["inactive_anon"], ActiveAnon: raw["active_anon"], InactiveFile: raw["inactive_file"],
+			ActiveFile: raw["active_file"], Pgfault: raw["pgfault"], Pgmajfault: raw["pgmajfault"],
+		},
+		MemoryEvents: &v2.MemoryEvents{OomKill: h.OOMKills, Max: h.Failcnt},
+	}
+}
