@@ -5,7 +5,7 @@ export CGO_ENABLED = 0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PKGS := ./...
 # What runs sandboxes; everything else is unit tests.
-SYSTEM := /test/compat /test/e2e /test/confine /test/fuzz /test/soak
+SYSTEM := /test/compat /test/e2e /test/confine /test/fuzz /test/engines /test/soak
 # Where goroutines share data. Comparisons with the host run one step after the other;
 # under the race detector they would cost minutes and show nothing.
 RACE := ./netstack/... ./sentry/... ./gofer/... ./platform/... ./syscalls/... ./runsc/control/... ./runsc/container/... ./runsc/sandbox/...
