@@ -10,13 +10,13 @@ SYSTEM := /test/compat /test/e2e /test/confine /test/fuzz /test/engines /test/so
 # under the race detector they would cost minutes and show nothing.
 RACE := ./netstack/... ./sentry/... ./gofer/... ./platform/... ./syscalls/... ./runsc/control/... ./runsc/container/... ./runsc/sandbox/...
 
-.PHONY: help build demo test check race compat e2e fuzz soak bench lint fmt gen install unit deps clean
+.PHONY: help build demo test check race compat e2e engines fuzz soak bench lint fmt gen install unit deps clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-build: ## build runsc into bin/
-	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/runsc ./runsc
+build: ## build runsc and containerd's shim for it into bin/
+	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/ ./runsc ./runsc/shim/containerd-shim-runsc-v1
 
 demo: build ## run real commands in sandboxes over this machine's root, read-only
 	./tools/demo.sh $(BIN)/runsc
@@ -50,6 +50,9 @@ compat: build ## the same programs natively and in the sandbox, answers compared
 e2e: build ## real programs, life cycle, bad input, kills, confinement
 	$(GO) test -count=1 -timeout 40m ./test/e2e/... ./test/confine/... ./test/fuzz/... ./test/soak
 
+engines: build ## the same scripts under Podman, Docker and containerd, with runc and runsc
+	$(GO) test -count=1 -timeout 15m ./test/engines/...
+
 fuzz: ## fuzz every parser of hostile bytes for FUZZTIME (default 20s) each
 	./tools/fuzz.sh $(or $(FUZZTIME),20s)
 
@@ -66,8 +69,9 @@ fmt: ## format the code
 gen: ## regenerate what is generated: ABI, seccomp programs, vDSO, COMPATIBILITY.md
 	$(GO) generate $(PKGS)
 
-install: build ## install runsc to $(DESTDIR)/usr/local/bin
+install: build ## install runsc and the shim to $(DESTDIR)/usr/local/bin
 	install -D -m 0755 $(BIN)/runsc $(DESTDIR)/usr/local/bin/runsc
+	install -D -m 0755 $(BIN)/containerd-shim-runsc-v1 $(DESTDIR)/usr/local/bin/containerd-shim-runsc-v1
 
 clean: ## remove what the build made
 	rm -rf $(BIN) out

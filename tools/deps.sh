@@ -5,7 +5,8 @@ packages="gcc g++ make libc6-dev linux-libc-dev libseccomp-dev musl-tools busybo
 runc strace gdb tmux vim lsof procps psmisc python3 python3-venv perl git openssl openssh-client sqlite3 xz-utils
 bzip2 stress-ng file bc patch cpio findutils diffutils gawk sed grep tar gzip util-linux dpkg-dev apt-utils iproute2 nodejs npm golang-go
 iputils-ping curl nginx-light wrk redis-server iperf3 memcached postgresql openssh-server bind9-dnsutils dnsmasq-base
-traceroute net-tools netcat-openbsd socat tcpdump rsync"
+traceroute net-tools netcat-openbsd socat tcpdump rsync
+docker.io containerd podman containernetworking-plugins crun iptables"
 missing=""
 for p in $packages; do
 	dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $p"
