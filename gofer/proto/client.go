@@ -178,25 +178,35 @@ func (c *Client) release(ch *channel) {
 // exchange sends the request in ch.enc and returns the reply's body, valid until the
 // channel's next exchange, and the descriptor that came with it, else -1.
 func (c *Client) exchange(ch *channel) (Decoder, int, error) {
+	var one [1]int32
+	d, n, err := c.exchangeFDs(ch, one[:])
+	if n == 0 {
+		return d, -1, err
+	}
+	return d, int(one[0]), err
+}
+
+// exchangeFDs is exchange for a reply with as many descriptors as fds has room for.
+func (c *Client) exchangeFDs(ch *channel, fds []int32) (Decoder, int, error) {
 	req := ch.enc.Bytes()
 	if len(req) > MaxMessage {
-		return Decoder{}, -1, abi.E2BIG
+		return Decoder{}, 0, abi.E2BIG
 	}
 	want := req[4] + 1
 	if err := ch.conn.Send(req, -1); err != nil {
-		return Decoder{}, -1, c.fail()
+		return Decoder{}, 0, c.fail()
 	}
-	msg, fd, err := ch.conn.RecvFD()
+	msg, n, err := ch.conn.RecvFDs(fds)
 	if err != nil {
-		return Decoder{}, -1, c.fail()
+		return Decoder{}, 0, c.fail()
 	}
 	d, err := parseReply(msg, want)
 	if err == ErrMalformed {
 		err = c.fail()
 	}
 	if err != nil {
-		closeFD(fd)
-		return Decoder{}, -1, err
+		closeAll(fds[:n])
+		return Decoder{}, 0, err
 	}
 	if len(ch.told) > 0 {
 		c.mu.Lock()
@@ -204,7 +214,7 @@ func (c *Client) exchange(ch *channel) (Decoder, int, error) {
 		c.mu.Unlock()
 		ch.told = ch.told[:0]
 	}
-	return d, fd, nil
+	return d, n, nil
 }
 
 // parseReply checks a reply's header. An Rlerror becomes an abi.Errno.

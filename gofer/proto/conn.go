@@ -65,8 +65,17 @@ func (c *Conn) Close() { _ = unix.Close(c.fd) }
 
 // Send sends one message, and the descriptor fd with it unless it is negative.
 func (c *Conn) Send(msg []byte, fd int) error {
+	if fd < 0 {
+		return c.SendFDs(msg, nil)
+	}
+	one := [1]int32{int32(fd)}
+	return c.SendFDs(msg, one[:])
+}
+
+// SendFDs sends one message, and at most MaxFDs descriptors with it.
+func (c *Conn) SendFDs(msg []byte, fds []int32) error {
 	for {
-		n, e := sendmsg(c.fd, msg, fd)
+		n, e := sendmsg(c.fd, msg, fds)
 		switch {
 		case e == abi.EINTR:
 		case e == abi.EAGAIN:
@@ -78,7 +87,7 @@ func (c *Conn) Send(msg []byte, fd int) error {
 		case !c.stream || n <= 0:
 			return ErrMalformed
 		default:
-			msg, fd = msg[n:], -1
+			msg, fds = msg[n:], nil
 		}
 	}
 }
@@ -88,29 +97,42 @@ func (c *Conn) Recv() ([]byte, error) {
 	if c.stream {
 		return c.recvStream()
 	}
-	msg, _, err := c.recvPacket(false)
+	msg, _, err := c.RecvFDs(nil)
 	return msg, err
 }
 
 // RecvFD is Recv for a packet socket, with the descriptor that came along, else -1.
-func (c *Conn) RecvFD() ([]byte, int, error) { return c.recvPacket(true) }
+func (c *Conn) RecvFD() ([]byte, int, error) {
+	var one [1]int32
+	msg, n, err := c.RecvFDs(one[:])
+	if n == 0 {
+		return msg, -1, err
+	}
+	return msg, int(one[0]), err
+}
 
-func (c *Conn) recvPacket(wantFD bool) ([]byte, int, error) {
-	n, fd, flags, err := c.recv(c.buf, wantFD)
+// RecvFDs is Recv for a packet socket, with the descriptors that came along; more than fds
+// has room for are malformed.
+func (c *Conn) RecvFDs(fds []int32) ([]byte, int, error) {
+	n, nfds, flags, err := c.recv(c.buf, fds)
 	if err != nil {
-		return nil, -1, err
+		return nil, 0, err
 	}
 	bad := unix.MSG_TRUNC
-	if wantFD {
+	if len(fds) > 0 {
 		bad |= unix.MSG_CTRUNC
 	}
 	if int(flags)&bad != 0 || n < HeaderSize {
-		if fd >= 0 {
-			_ = unix.Close(fd)
-		}
-		return nil, -1, ErrMalformed
+		closeAll(fds[:nfds])
+		return nil, 0, ErrMalformed
 	}
-	return c.buf[:n], fd, nil
+	return c.buf[:n], nfds, nil
+}
+
+func closeAll(fds []int32) {
+	for _, fd := range fds {
+		_ = unix.Close(int(fd))
+	}
 }
 
 func (c *Conn) recvStream() ([]byte, error) {
@@ -127,7 +149,7 @@ func (c *Conn) recvStream() ([]byte, error) {
 			}
 		}
 		n := copy(c.buf, c.have)
-		got, _, _, err := c.recv(c.buf[n:], false)
+		got, _, _, err := c.recv(c.buf[n:], nil)
 		if err != nil {
 			return nil, err
 		}
@@ -136,12 +158,12 @@ func (c *Conn) recvStream() ([]byte, error) {
 }
 
 // recv polls for a while, then sleeps.
-func (c *Conn) recv(b []byte, wantFD bool) (n, fd int, flags int32, err error) {
+func (c *Conn) recv(b []byte, fds []int32) (n, nfds int, flags int32, err error) {
 	var e abi.Errno
 	if c.spin > 0 {
 		deadline := time.Now().Add(c.spin)
 		for e = abi.EAGAIN; e == abi.EAGAIN || e == abi.EINTR; {
-			n, fd, flags, e = recvmsg(c.fd, b, unix.MSG_DONTWAIT, wantFD)
+			n, nfds, flags, e = recvmsg(c.fd, b, unix.MSG_DONTWAIT, fds)
 			if e == abi.EAGAIN && time.Now().After(deadline) {
 				break
 			}
@@ -152,21 +174,19 @@ func (c *Conn) recv(b []byte, wantFD bool) (n, fd int, flags int32, err error) {
 		c.adapt(false)
 	}
 	for e == abi.EAGAIN || e == abi.EINTR {
-		n, fd, flags, e = recvmsg(c.fd, b, 0, wantFD)
+		n, nfds, flags, e = recvmsg(c.fd, b, 0, fds)
 		if e == abi.EAGAIN { // a socket that somebody made non-blocking
 			c.wait(unix.POLLIN)
 		}
 	}
 	if e != 0 {
-		return 0, -1, 0, e
+		return 0, 0, 0, e
 	}
 	if n == 0 {
-		if fd >= 0 {
-			_ = unix.Close(fd)
-		}
-		return 0, -1, 0, io.EOF
+		closeAll(fds[:nfds])
+		return 0, 0, 0, io.EOF
 	}
-	return n, fd, flags, nil
+	return n, nfds, flags, nil
 }
 
 // adapt halves the polling time after a poll in vain, so that an idle or slow connection

@@ -47,6 +47,7 @@
 //	Txstopevents                                           -> empty
 //	Txlist    fid[4] flags[4] offset[8] dirs[2] np[2] np*name[s] n[2] n*name[s]
 //	          -> n[2] n*(devmajor[4] devminor[4] ino[8] btime[12] listing)
+//	Txopens   fid[4] n[2] n*(np[2] np*name[s] nn[2] nn*name[s]) -> n[2] n*attr (+n fds)
 //	Rxevents  n[2] n*(mask[4] cookie[4] devmajor[4] devminor[4] ino[8] name[s])
 //
 // "+fd" is one SCM_RIGHTS descriptor with the reply's packet: of a regular file always
@@ -72,6 +73,10 @@
 // is next[8] eof[1] n[4] nattr[4] n*(ino[8] type[1] has[1] len[1] name [attr] [target[s]]):
 // directories have an attr (bit 0 of has), and all entries if flags has ListAttrs, symbolic
 // links then a target (bit 1). Not in shared roots (EOPNOTSUPP).
+//
+// Txopens opens for reading, without making fids, regular files: each nn of the directory
+// that np names lead to. The first must be there; of the others those come along that could
+// be opened, at most MaxFDs in all. Not in shared roots (EOPNOTSUPP).
 //
 // # Host changes
 //

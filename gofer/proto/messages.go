@@ -21,6 +21,7 @@ const (
 	MaxTarget  = 4095 // bytes of a symbolic link's target
 	MaxXattr   = 64 << 10
 	MaxClunk   = 1024 // fids of one Txclunk
+	MaxFDs     = 64   // descriptors of one message
 	NoFID      = ^uint32(0)
 	NoTag      = ^uint16(0)
 )
@@ -81,6 +82,7 @@ const (
 	Txattach     = 236
 	Txstopevents = 238
 	Txlist       = 242
+	Txopens      = 244
 	Rxevents     = 241
 )
 

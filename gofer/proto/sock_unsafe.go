@@ -11,48 +11,48 @@ import (
 // The calls are made here and not through x/sys because its wrappers allocate an address
 // and a buffer for each message.
 
-const fdLen = 20 // a cmsghdr and one descriptor: no room for a second one
+const cmsgHead = 16 // bytes of a cmsghdr
 
-// control is a control message with one descriptor.
+// control is a control message with descriptors.
 type control struct {
 	hdr unix.Cmsghdr
-	fd  int32
-	_   int32
+	fds [MaxFDs]int32
 }
 
-// sendmsg sends b, and fd with it unless it is negative.
-func sendmsg(sock int, b []byte, fd int) (int, abi.Errno) {
+// sendmsg sends b, and descriptors with it.
+func sendmsg(sock int, b []byte, fds []int32) (int, abi.Errno) {
 	iov := unix.Iovec{Base: unsafe.SliceData(b)}
 	iov.SetLen(len(b))
 	msg := unix.Msghdr{Iov: &iov}
 	msg.SetIovlen(1)
 	var c control
-	if fd >= 0 {
-		c.hdr.SetLen(fdLen)
+	if n := copy(c.fds[:], fds); n > 0 {
+		c.hdr.SetLen(cmsgHead + 4*n)
 		c.hdr.Level = unix.SOL_SOCKET
 		c.hdr.Type = unix.SCM_RIGHTS
-		c.fd = int32(fd)
 		// SAFETY: c outlives the call below, which keeps msg and all it points to alive.
 		msg.Control = (*byte)(unsafe.Pointer(&c))
-		msg.SetControllen(fdLen)
+		msg.SetControllen(cmsgHead + 4*n)
 	}
 	// SAFETY: msg is valid for the call, its buffers have the lengths given.
 	n, _, e := unix.Syscall(unix.SYS_SENDMSG, uintptr(sock), uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL)
 	return int(n), abi.Errno(e)
 }
 
-// recvmsg receives into b, and at most one descriptor if wantFD (else any that come are
-// dropped by the kernel). With MSG_DONTWAIT in flags the scheduler is not told.
-func recvmsg(sock int, b []byte, flags uintptr, wantFD bool) (n, fd int, got int32, errno abi.Errno) {
+// recvmsg receives into b, and as many descriptors as fds has room for (the kernel drops
+// others and sets MSG_CTRUNC; without room it drops them silently). With MSG_DONTWAIT in
+// flags the scheduler is not told.
+func recvmsg(sock int, b []byte, flags uintptr, fds []int32) (n, nfds int, got int32, errno abi.Errno) {
 	iov := unix.Iovec{Base: unsafe.SliceData(b)}
 	iov.SetLen(len(b))
 	msg := unix.Msghdr{Iov: &iov}
 	msg.SetIovlen(1)
 	var c control
-	if wantFD {
+	room := min(len(fds), MaxFDs)
+	if room > 0 {
 		// SAFETY: as in sendmsg.
 		msg.Control = (*byte)(unsafe.Pointer(&c))
-		msg.SetControllen(fdLen)
+		msg.SetControllen(cmsgHead + 4*room)
 	}
 	flags |= unix.MSG_CMSG_CLOEXEC
 	var r uintptr
@@ -64,11 +64,10 @@ func recvmsg(sock int, b []byte, flags uintptr, wantFD bool) (n, fd int, got int
 		r, _, e = unix.Syscall(unix.SYS_RECVMSG, uintptr(sock), uintptr(unsafe.Pointer(&msg)), flags)
 	}
 	if e != 0 {
-		return 0, -1, 0, abi.Errno(e)
+		return 0, 0, 0, abi.Errno(e)
 	}
-	fd = -1
-	if msg.Controllen >= fdLen && c.hdr.Level == unix.SOL_SOCKET && c.hdr.Type == unix.SCM_RIGHTS {
-		fd = int(c.fd)
+	if msg.Controllen > cmsgHead && c.hdr.Level == unix.SOL_SOCKET && c.hdr.Type == unix.SCM_RIGHTS {
+		nfds = copy(fds, c.fds[:min((int(c.hdr.Len)-cmsgHead)/4, room)])
 	}
-	return int(r), fd, msg.Flags, 0
+	return int(r), nfds, msg.Flags, 0
 }

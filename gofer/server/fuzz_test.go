@@ -57,6 +57,14 @@ func FuzzServer(f *testing.F) {
 		e.String("d")
 		e.U16(0)
 	})
+	seed(proto.Txopens, func(e *proto.Encoder) {
+		e.U32(0)
+		e.U16(1)
+		e.U16(0)
+		e.U16(2)
+		e.String("f")
+		e.String("d")
+	})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		dir := t.TempDir()
 		_ = os.MkdirAll(filepath.Join(dir, "d", "e"), 0o755)
@@ -91,9 +99,7 @@ func FuzzServer(f *testing.F) {
 				if _, _, _, ok := proto.Header(r.enc.Bytes()); !ok || r.enc.Len() > proto.MaxMessage {
 					t.Fatalf("reply % x", r.enc.Bytes())
 				}
-				if r.fd >= 0 {
-					closeFDs(r.fd)
-				}
+				r.closeFDs()
 			}
 		}
 		s.release()

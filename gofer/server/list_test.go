@@ -142,3 +142,51 @@ func TestWalkLookup(t *testing.T) {
 		}
 	}
 }
+
+// TestOpenMany: only regular files of the tree are opened, and the first must be there.
+func TestOpenMany(t *testing.T) {
+	c, dir := serve(t, nil)
+	_ = os.MkdirAll(filepath.Join(dir, "a/b"), 0o755)
+	for i := range 2 * proto.MaxFDs {
+		_ = os.WriteFile(filepath.Join(dir, "a/b", fmt.Sprint(i)), []byte(fmt.Sprint(i)), 0o644)
+	}
+	_ = os.WriteFile(filepath.Join(dir, "x"), []byte("x"), 0o644)
+	_ = unix.Mkfifo(filepath.Join(dir, "fifo"), 0o644)
+	_ = os.Symlink("x", filepath.Join(dir, "link"))
+	root := attach(t, c, "/")
+	many := make([]string, proto.MaxFDs)
+	for i := range many {
+		many[i] = fmt.Sprint(i)
+	}
+	ab := []string{"a", "b"}
+	for _, tc := range []struct {
+		in   []proto.FilesIn
+		want []string
+		err  error
+	}{
+		{[]proto.FilesIn{{Names: []string{"x"}}}, []string{"x"}, nil},
+		{[]proto.FilesIn{{Names: []string{"x", "fifo", "missing", "link", "a"}}, {Path: ab, Names: []string{"7", "fifo", "9"}}}, []string{"x", "7", "9"}, nil},
+		{[]proto.FilesIn{{Names: []string{"x"}}, {Path: []string{"missing"}, Names: []string{"7"}}, {Path: ab, Names: []string{"9"}}}, []string{"x", "9"}, nil},
+		{[]proto.FilesIn{{Path: ab, Names: many}}, many, nil},
+		{[]proto.FilesIn{{Names: []string{"x"}}, {Path: ab, Names: many}}, append([]string{"x"}, many[:proto.MaxFDs-1]...), nil},
+		{[]proto.FilesIn{{Names: []string{"link"}}}, nil, abi.ESTALE},
+		{[]proto.FilesIn{{Names: []string{"fifo"}}}, nil, abi.ESTALE},
+		{[]proto.FilesIn{{Names: []string{"missing", "x"}}}, nil, abi.ESTALE},
+		{[]proto.FilesIn{{Path: []string{"link"}, Names: []string{"x"}}}, nil, abi.ESTALE},
+		{[]proto.FilesIn{{Path: []string{".."}, Names: []string{"x"}}}, nil, abi.EINVAL},
+		{[]proto.FilesIn{{}}, nil, abi.EINVAL},
+		{nil, nil, abi.EINVAL},
+	} {
+		files, err := root.OpenMany(tc.in)
+		var got []string
+		for _, f := range files {
+			b := make([]byte, 10)
+			n, _ := unix.Read(f.FD, b)
+			got = append(got, string(b[:max(n, 0)]))
+			_ = unix.Close(f.FD)
+		}
+		if err != tc.err || !slices.Equal(got, tc.want) {
+			t.Errorf("%v: %v, %v; want %v, %v", tc.in, got, err, tc.want, tc.err)
+		}
+	}
+}

@@ -12,9 +12,10 @@ type request struct {
 	d     proto.Decoder
 	enc   proto.Encoder
 	msize int
-	fd    int    // to be sent with the reply and closed, or -1
-	held  []*fid // referenced until the reply is written
-	dents []byte // for getdents64; nil: not needed yet
+	fd    int     // to be sent with the reply and closed, or -1
+	fds   []int32 // likewise, if there are several
+	held  []*fid  // referenced until the reply is written
+	dents []byte  // for getdents64; nil: not needed yet
 }
 
 // lockMode says how a handler needs the shape of the tree to stay.
@@ -88,6 +89,7 @@ func init() {
 		proto.Txchannel:    {run: (*request).xchannel, extended: true},
 		proto.Txstopevents: {run: (*request).xstopevents, extended: true},
 		proto.Txlist:       {run: (*request).xlist, lock: lockRead, extended: true},
+		proto.Txopens:      {run: (*request).xopens, lock: lockRead, extended: true},
 	}
 }
 
@@ -132,12 +134,21 @@ func (r *request) handle(msg []byte) bool {
 
 // fail makes the reply an Rlerror.
 func (r *request) fail(err error, tag uint16) {
+	r.closeFDs()
+	r.enc.Begin(proto.Rlerror, tag)
+	r.enc.U32(errnoOf(err))
+}
+
+// closeFDs closes the descriptors of the reply.
+func (r *request) closeFDs() {
 	if r.fd >= 0 {
 		closeFDs(r.fd)
 		r.fd = -1
 	}
-	r.enc.Begin(proto.Rlerror, tag)
-	r.enc.U32(errnoOf(err))
+	for _, fd := range r.fds {
+		closeFDs(int(fd))
+	}
+	r.fds = r.fds[:0]
 }
 
 func (r *request) extended() bool {

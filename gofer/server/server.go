@@ -209,10 +209,12 @@ func (s *session) serveConn(conn *proto.Conn) error {
 		if !r.handle(msg) {
 			continue
 		}
-		err = conn.Send(r.enc.Bytes(), r.fd)
-		if r.fd >= 0 {
-			closeFDs(r.fd)
+		if len(r.fds) > 0 {
+			err = conn.SendFDs(r.enc.Bytes(), r.fds)
+		} else {
+			err = conn.Send(r.enc.Bytes(), r.fd)
 		}
+		r.closeFDs()
 		if err != nil {
 			return err
 		}

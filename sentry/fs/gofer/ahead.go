@@ -67,6 +67,7 @@ func (fs *fileSystem) end() {
 // racedLocked notes that k changes.
 func (fs *fileSystem) racedLocked(k key) {
 	fs.dropAheadLocked(k)
+	fs.dropFDLocked(k)
 	switch {
 	case fs.running == 0 || fs.allRaced:
 	case len(fs.raced) >= maxRaced:
@@ -230,15 +231,9 @@ type sibling struct {
 // following returns the directories that come after name in d, if an application has read
 // d: it may go on to them. nil: nothing says so.
 func (d *directory) following(name string) []sibling {
-	d.mu.Lock()
-	l, read, at := d.list, d.read, d.cursor-1
-	d.mu.Unlock()
-	if l == nil || !read {
+	l, at := d.readBy(name)
+	if l == nil {
 		return nil
-	}
-	if at < 0 || at >= l.Len() || l.Name(at) != name {
-		for at = 0; at < l.Len() && l.Name(at) != name; at++ {
-		}
 	}
 	next := []sibling{}
 	for at++; at < l.Len() && len(next) < 2*maxWindow; at++ {

@@ -175,6 +175,7 @@ func (d *directory) Remove(_ *vfs.Context, name string, child vfs.Inode) error {
 	if c.typ == abi.S_IFDIR {
 		flags = abi.AT_REMOVEDIR
 	}
+	keep(child)
 	d.expect(abi.IN_DELETE, name)
 	if err := f.Remove(name, flags); err != nil {
 		d.failed(abi.IN_DELETE, name)
@@ -183,6 +184,21 @@ func (d *directory) Remove(_ *vfs.Context, name string, child vfs.Inode) error {
 	d.set(name, &nothing)
 	c.removed(place{d, name})
 	return nil
+}
+
+// keep makes the Gofer know a file that is open and about to lose its name: nothing else
+// would lead to it.
+func keep(i vfs.Inode) {
+	r, ok := i.(*regular)
+	if !ok {
+		return
+	}
+	r.fdMu.Lock()
+	open := r.users > 0
+	r.fdMu.Unlock()
+	if open {
+		_, _ = r.getFile() // without it, what needs the Gofer fails
+	}
 }
 
 // Rename implements vfs.Directory.
@@ -198,6 +214,9 @@ func (d *directory) Rename(ctx *vfs.Context, oldName string, child vfs.Inode, ne
 	nf, err := nd.getFile()
 	if err != nil {
 		return err
+	}
+	if victim != nil {
+		keep(victim)
 	}
 	d.expect(abi.IN_MOVED_FROM, oldName)
 	nd.expect(abi.IN_MOVED_TO, newName)

@@ -7,7 +7,9 @@
 //     attributes of its entries; later lookups in it, of names that do not exist too, cost
 //     nothing. Entries become proto.Files only when something needs one.
 //   - Who lists a directory in one that it listed before gets those in it and after it along
-//     (ahead.go), with attributes while somebody looks at them; only in exclusive trees.
+//     (ahead.go), with attributes while somebody looks at them. Who reads the files of a
+//     directory that it listed gets descriptors of the next ones along (openahead.go). Both
+//     only in exclusive trees.
 //   - A regular file's host descriptor is donated once, and kept for a while after the last
 //     close; reads, writes and mappings go to it directly.
 //   - Attributes are remembered; those of a file that is open come from fstat(2) on its

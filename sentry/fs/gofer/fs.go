@@ -25,6 +25,7 @@ type fileSystem struct {
 	holders  map[*directory]struct{}
 	nEntries int // in all listings
 	ahead
+	openAhead
 
 	// touched are files that we changed: listings from before say wrong things of them.
 	touched map[key]struct{}
@@ -53,7 +54,8 @@ func Mount(ctx *vfs.Context, c *Client, attach, source string) (*vfs.Super, erro
 		rootDev: [2]uint32{attr.DevMajor, attr.DevMinor}, fds: c.fds, shared: attr.Flags&proto.FlagShared != 0,
 		devs: map[[2]uint32]uint64{}, inodes: map[key]vfs.Inode{},
 		holders: map[*directory]struct{}{}, touched: map[key]struct{}{},
-		ahead: ahead{aheadLists: map[key]*proto.Listing{}, raced: map[key]struct{}{}},
+		ahead:     ahead{aheadLists: map[key]*proto.Listing{}, raced: map[key]struct{}{}},
+		openAhead: openAhead{openFDs: map[key]aheadFD{}},
 	}
 	fs.super = vfs.NewSuper("9p", abi.V9FS_MAGIC, fs)
 	fs.super.Source = source
@@ -91,7 +93,15 @@ func NewClient(fd int) (*Client, error) {
 func (c *Client) Watch() error { return c.proto.WatchEvents(c) }
 
 // Close ends the connection.
-func (c *Client) Close() { c.proto.Close() }
+func (c *Client) Close() {
+	c.mu.Lock()
+	trees := c.trees
+	c.mu.Unlock()
+	for _, fs := range trees {
+		fs.dropFDs()
+	}
+	c.proto.Close()
+}
 
 func (c *Client) add(fs *fileSystem) {
 	c.mu.Lock()

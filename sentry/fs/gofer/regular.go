@@ -62,9 +62,17 @@ func (r *regular) acquireFD(write bool) error {
 		if write {
 			flags = abi.O_RDWR
 		}
-		fd, err := r.open(flags)
-		if err != nil {
-			return err
+		fd := -1
+		if !write {
+			if fd = r.fs.takeFD(r); fd < 0 {
+				fd = r.openNext()
+			}
+		}
+		if fd < 0 {
+			var err error
+			if fd, err = r.open(flags); err != nil {
+				return err
+			}
 		}
 		if write {
 			r.rw = fd

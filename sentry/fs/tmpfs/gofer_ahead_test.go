@@ -35,15 +35,16 @@ func relay(t testing.TB, server int, requests *atomic.Int64) (client int) {
 	}
 	pass := func(from, to *proto.Conn, n *atomic.Int64) {
 		for {
-			msg, fd, err := from.RecvFD()
+			var fds [proto.MaxFDs]int32
+			msg, k, err := from.RecvFDs(fds[:])
 			if err != nil {
 				to.Shutdown()
 				return
 			}
 			n.Add(1)
-			_ = to.Send(msg, fd)
-			if fd >= 0 {
-				unix.Close(fd)
+			_ = to.SendFDs(msg, fds[:k])
+			for _, fd := range fds[:k] {
+				unix.Close(int(fd))
 			}
 		}
 	}
@@ -107,7 +108,7 @@ func wide(t testing.TB, dir string, n int) {
 				t.Fatal(err)
 			}
 			for k := range 3 {
-				if err := os.WriteFile(filepath.Join(d, fmt.Sprint("f", k)), []byte("x"), 0o644); err != nil {
+				if err := os.WriteFile(filepath.Join(d, fmt.Sprint("f", k)), []byte(filepath.Base(d)+fmt.Sprint(k)), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -196,6 +197,78 @@ func TestReadAhead(t *testing.T) {
 	})
 	if n := requests.Load(); n > dirs/4 {
 		t.Errorf("%d requests for all attributes in %d directories", n, dirs)
+	}
+}
+
+// TestOpenAhead: who reads all files of a tree asks once for several.
+func TestOpenAhead(t *testing.T) {
+	dir := t.TempDir()
+	wide(t, dir, 12)
+	w, requests := countedWorld(t, dir)
+	files := 0
+	w.find(t, ".", func(name string, e *vfs.Dirent) {
+		if e.Type != abi.DT_REG {
+			return
+		}
+		files++
+		want := filepath.Base(filepath.Dir(name)) + name[len(name)-1:]
+		if got := w.read(t, name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	})
+	if n := requests.Load(); files != 3*12*12 || n > int64(files)/5 {
+		t.Errorf("%d requests for %d files", n, files)
+	}
+}
+
+// TestOpenAheadChanges: files that were opened ahead are removed, replaced, written to and
+// looked at after their names are gone.
+func TestOpenAheadChanges(t *testing.T) {
+	dir := t.TempDir()
+	wide(t, dir, 8)
+	w, _ := countedWorld(t, dir)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := 0
+	w.find(t, ".", func(name string, e *vfs.Dirent) {
+		if e.Type != abi.DT_REG || !strings.HasSuffix(name, "f0") {
+			return
+		}
+		w.read(t, name)
+		sub, next := filepath.Dir(name), filepath.Dir(name)+"/f1"
+		switch seen++; seen % 4 {
+		case 0: // another file by the same name
+			must(vfs.UnlinkAt(w.ctx, w.cwd(), next))
+			w.write(t, next, "new")
+			if got := w.read(t, next); got != "new" {
+				t.Errorf("%s: %q after it was made again", next, got)
+			}
+		case 1:
+			w.write(t, next, "changed")
+			if got := w.read(t, next); got != "changed" {
+				t.Errorf("%s: %q after it was written to", next, got)
+			}
+		case 2:
+			must(vfs.RenameAt2(w.ctx, w.cwd(), name, w.cwd(), next, 0))
+			if got := w.read(t, next); got != filepath.Base(sub)+"0" {
+				t.Errorf("%s: %q after it was replaced", next, got)
+			}
+		case 3: // open, without a name, and then changed by what needs the Gofer
+			f := w.open(t, next, abi.O_RDONLY)
+			must(vfs.UnlinkAt(w.ctx, w.cwd(), next))
+			must(vfs.Chmod(w.ctx, f.Path, 0o600))
+			if a, _, err := vfs.Stat(w.ctx, f.Path); err != nil || a.Mode&0o777 != 0o600 || a.Nlink != 0 {
+				t.Errorf("%s: %o, %d links, %v", next, a.Mode, a.Nlink, err)
+			}
+			f.DecRef()
+		}
+	})
+	if seen != 64 {
+		t.Errorf("%d files", seen)
 	}
 }
 
