@@ -109,11 +109,17 @@ func compileFilter(t *kernel.Task, addr abi.Addr) (*bpf.Program, error) {
 	if !t.NoNewPrivs() && !t.Creds().HasCap(abi.CAP_SYS_ADMIN) {
 		return nil, abi.EACCES
 	}
-	insns := make([]bpf.Insn, prog.Len) // the layout of struct sock_filter
-	if err := t.MM().CopyIn(prog.Filter, abi.SliceBytes(insns)); err != nil {
+	insns, err := prog.copyIn(t)
+	if err != nil {
 		return nil, err
 	}
 	return bpf.Compile(insns)
+}
+
+// copyIn reads the instructions of a program.
+func (p *sockFprog) copyIn(t *kernel.Task) ([]bpf.Insn, error) {
+	insns := make([]bpf.Insn, p.Len) // the layout of struct sock_filter
+	return insns, t.MM().CopyIn(p.Filter, abi.SliceBytes(insns))
 }
 
 // addListener adds a filter whose listener is a new descriptor, and returns that.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"lazaret/sentry/kernel"
+	"lazaret/sentry/kernel/bpf"
 	"lazaret/sentry/socket"
 	"lazaret/sentry/vfs"
 	"lazaret/syscalls/abi"
@@ -20,7 +21,7 @@ var socketRows = []Row{
 	full(abi.SYS_GETSOCKNAME, "getsockname", Getsockname, FD, Buf, Buf),
 	full(abi.SYS_GETPEERNAME, "getpeername", Getpeername, FD, Buf, Buf),
 	full(abi.SYS_SHUTDOWN, "shutdown", Shutdown, FD, Int),
-	partial(abi.SYS_SETSOCKOPT, "setsockopt", Setsockopt, "the options that the families know; no socket filters, no IP options", FD, Int, Int, Buf, Int),
+	partial(abi.SYS_SETSOCKOPT, "setsockopt", Setsockopt, "the options that the families know; socket filters of AF_PACKET only, no IP options", FD, Int, Int, Buf, Int),
 	partial(abi.SYS_GETSOCKOPT, "getsockopt", Getsockopt, "the options that the families know", FD, Int, Int, Buf, Buf),
 	full(abi.SYS_SENDTO, "sendto", Sendto, FD, Buf, Hex, Hex, Buf, Int),
 	full(abi.SYS_RECVFROM, "recvfrom", Recvfrom, FD, Buf, Hex, Hex, Buf, Buf),
@@ -242,11 +243,37 @@ func Setsockopt(t *kernel.Task, a *abi.Args) (uint64, error) {
 	if !ok {
 		return 0, abi.ENOPROTOOPT
 	}
+	if fl, ok := s.(socket.Filterer); ok && a.Int(1) == abi.SOL_SOCKET && a.Int(2) == abi.SO_ATTACH_FILTER {
+		return 0, attachFilter(t, fl, a.Addr(3), int(n))
+	}
 	value := make([]byte, n)
 	if err := t.MM().CopyIn(a.Addr(3), value); err != nil {
 		return 0, err
 	}
 	return done0(o.SetOption(t.Ctx(), int(a.Int(1)), int(a.Int(2)), value))
+}
+
+// attachFilter is SO_ATTACH_FILTER with a struct sock_fprog of n bytes.
+func attachFilter(t *kernel.Task, s socket.Filterer, addr abi.Addr, n int) error {
+	if n != len(abi.Bytes(new(sockFprog))) {
+		return abi.EINVAL
+	}
+	prog, err := copyIn[sockFprog](t, addr)
+	if err != nil {
+		return err
+	}
+	if prog.Len == 0 || prog.Len > maxFilter {
+		return abi.EINVAL
+	}
+	insns, err := prog.copyIn(t)
+	if err != nil {
+		return err
+	}
+	p, err := bpf.CompilePacket(insns)
+	if err != nil {
+		return err
+	}
+	return s.AttachFilter(p)
 }
 
 // Getsockopt is getsockopt(2).
@@ -268,7 +295,7 @@ func Getsockopt(t *kernel.Task, a *abi.Args) (uint64, error) {
 		return 0, abi.ENOPROTOOPT
 	}
 	level, name := int(a.Int(1)), int(a.Int(2))
-	value, err := o.GetOption(t.Ctx(), level, name, int(min(n, maxOption)))
+	value, err := getOption(t, o, level, name, a.Addr(3), int(min(n, maxOption)))
 	if err == abi.ERANGE { // SO_PEERGROUPS tells how much room it needs
 		n = int32(len(value))
 		if err := copyOut(t, a.Addr(4), &n); err != nil {
@@ -292,6 +319,22 @@ func Getsockopt(t *kernel.Task, a *abi.Args) (uint64, error) {
 	}
 	n = int32(len(value))
 	return done0(copyOut(t, a.Addr(4), &n))
+}
+
+// getOption asks a socket for an option, with the question that is in the buffer if the
+// option has one.
+func getOption(t *kernel.Task, o socket.Optioner, level, name int, addr abi.Addr, n int) ([]byte, error) {
+	if asked, ok := o.(socket.Asker); ok {
+		if _, ok, _ := asked.AskOption(level, name, nil); ok {
+			q := make([]byte, n)
+			if err := t.MM().CopyIn(addr, q); err != nil {
+				return nil, err
+			}
+			v, _, err := asked.AskOption(level, name, q)
+			return v, err
+		}
+	}
+	return o.GetOption(t.Ctx(), level, name, n)
 }
 
 // pidFromRoot translates a process id of the initial pid namespace for t: 0 when t does

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lazaret/sentry/auth"
+	"lazaret/sentry/memfile"
 	"lazaret/sentry/uio"
 	"lazaret/sentry/vfs"
 	"lazaret/sentry/wait"
@@ -53,6 +54,14 @@ func (o *openSocket) WaitQueue(*vfs.File) *wait.Queue { return o.s.WaitQueue() }
 
 // Release implements vfs.FileOps.
 func (o *openSocket) Release(*vfs.File) { o.s.Close() }
+
+// Mmap implements vfs.Mapper.
+func (o *openSocket) Mmap(ctx *vfs.Context, f *vfs.File, prot, flags uint32) (memfile.Mappable, error) {
+	if m, ok := o.s.(vfs.Mapper); ok {
+		return m.Mmap(ctx, f, prot, flags)
+	}
+	return nil, abi.ENODEV
+}
 
 // Ioctl implements vfs.Ioctler.
 func (o *openSocket) Ioctl(ctx *vfs.Context, f *vfs.File, cmd uint32, arg uint64, mem uio.Memory) (uint64, error) {

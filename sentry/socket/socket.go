@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"lazaret/sentry/auth"
+	"lazaret/sentry/kernel/bpf"
 	"lazaret/sentry/uio"
 	"lazaret/sentry/vfs"
 	"lazaret/sentry/wait"
@@ -114,6 +115,18 @@ type Accepted interface {
 type Optioner interface {
 	GetOption(ctx *vfs.Context, level, name, n int) ([]byte, error)
 	SetOption(ctx *vfs.Context, level, name int, value []byte) error
+}
+
+// Asker is a Socket with options whose getsockopt(2) reads the buffer first. ok is false for
+// the other ones.
+type Asker interface {
+	AskOption(level, name int, question []byte) (answer []byte, ok bool, err error)
+}
+
+// Filterer is a Socket with SO_ATTACH_FILTER. nil takes the filter away: ENOENT if there is
+// none, EPERM when it is locked.
+type Filterer interface {
+	AttachFilter(p *bpf.Program) error
 }
 
 // Devices are the network devices of a namespace, for the ioctls of netdevice(7): ENOTTY for

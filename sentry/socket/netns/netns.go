@@ -4,9 +4,11 @@ import (
 	"fmt"
 
 	"lazaret/sentry/auth"
+	"lazaret/sentry/memfile"
 	"lazaret/sentry/socket"
 	"lazaret/sentry/socket/inet"
 	"lazaret/sentry/socket/netlink"
+	"lazaret/sentry/socket/packet"
 	"lazaret/sentry/socket/unix"
 	"lazaret/syscalls/abi"
 )
@@ -18,14 +20,16 @@ type Namespace struct {
 	families socket.Families
 }
 
-// New returns a namespace with lo, owned by a user namespace.
-func New(owner *auth.UserNamespace) *Namespace {
+// New returns a namespace with lo, owned by a user namespace. Memory that its sockets share
+// with applications is mf's.
+func New(owner *auth.UserNamespace, mf *memfile.File) *Namespace {
 	n := &Namespace{Namespace: inet.NewNamespace(owner), Unix: unix.NewNamespace()}
 	n.Unix.Devices = n.Namespace
 	n.families = socket.Families{
 		abi.AF_UNIX:    unix.Family{NS: n.Unix},
 		abi.AF_INET:    inet.Family{NS: n.Namespace},
 		abi.AF_INET6:   inet.Family{NS: n.Namespace, V6: true},
+		abi.AF_PACKET:  packet.Family{NS: n.Namespace, MemFile: mf},
 		abi.AF_NETLINK: netlink.Family{NS: netlink.NewNamespace(n.Namespace)},
 	}
 	return n
