@@ -14,6 +14,9 @@ type Config struct {
 	Links      []HostLink
 	Routes     []Route
 	Neighbours []Neighbour
+
+	// Shown says that the links are only looked at: sockets are the host's.
+	Shown bool
 }
 
 // HostLink is an interface with its addresses.
@@ -33,7 +36,12 @@ func (s *Stack) Apply(c *Config, fds []int) error {
 	for i := range c.Links {
 		h := &c.Links[i]
 		l := s.findLocked(h.Index)
-		if h.Flags&abi.IFF_LOOPBACK == 0 {
+		if h.Flags&abi.IFF_LOOPBACK == 0 && c.Shown {
+			l = &link{Link: h.Link, ep: &packetLink{fd: -1, addr: tcpip.LinkAddress(h.MAC[:]), mtu: h.MTU}}
+			if err := s.addLinkLocked(l); err != nil {
+				return fmt.Errorf("network interface %q: %w", h.Name, err)
+			}
+		} else if h.Flags&abi.IFF_LOOPBACK == 0 {
 			if len(fds) == 0 {
 				return fmt.Errorf("network interface %q: no packet socket came with it", h.Name)
 			}

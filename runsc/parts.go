@@ -41,9 +41,9 @@ func printSyscalls(out io.Writer) error {
 	return w.Flush()
 }
 
-// hostSyscalls prints what a Sentry on a platform may ask of the host, and why.
-func hostSyscalls(out io.Writer, platform string) error {
-	name, err := sandbox.FilterFor(platform)
+// hostSyscalls prints what a Sentry with these flags may ask of the host, and why.
+func hostSyscalls(out io.Writer, f *sandbox.Flags) error {
+	name, err := sandbox.FilterFor(f)
 	if err != nil {
 		return err
 	}

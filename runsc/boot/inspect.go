@@ -208,7 +208,7 @@ func (s *Sentry) platformStats() (string, error) {
 
 // hostSyscalls lists what the Sentry may ask of the host.
 func (s *Sentry) hostSyscalls() (string, error) {
-	name, err := sandbox.FilterFor(s.cfg.Flags.Platform)
+	name, err := sandbox.FilterFor(&s.cfg.Flags)
 	if err != nil {
 		return "", err
 	}

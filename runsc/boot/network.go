@@ -65,6 +65,9 @@ func (c *container) makeNet() (*kernel.NetNamespace, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the network namespace: %w", err)
 	}
+	if root == nil {
+		c.s.useHostNet(net)
+	}
 	if st, ok := net.State.(*netns.Namespace); ok {
 		st.Stack.StartUp() // as every engine finds lo
 		c.s.captureTo(st.Stack)

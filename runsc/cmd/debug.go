@@ -9,10 +9,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"lazaret/runsc/control"
+	"lazaret/runsc/sandbox"
 )
 
-// HostSyscalls, when main.go has set it, prints the Sentry's allow-list on a platform.
-var HostSyscalls func(w io.Writer, platform string) error
+// HostSyscalls, when main.go has set it, prints the Sentry's allow-list with some flags.
+var HostSyscalls func(w io.Writer, f *sandbox.Flags) error
 
 func (a *app) debugCommand() *cobra.Command {
 	var stacks, mounts, stats, hostSyscalls, net bool
@@ -24,7 +25,7 @@ func (a *app) debugCommand() *cobra.Command {
 host system calls that a Sentry may make.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if hostSyscalls && len(args) == 0 && HostSyscalls != nil {
-				return HostSyscalls(os.Stdout, a.flags.Platform)
+				return HostSyscalls(os.Stdout, &a.flags)
 			}
 			if err := exactArgs(1)(cmd, args); err != nil {
 				return err

@@ -167,6 +167,9 @@ func (cr *creator) processes() error {
 		Stdio: opts.Stdio, ExtraFDs: opts.ExtraFDs,
 		Log: warnWriter(opts.Warn), JoinCgroup: cr.adopt,
 	}
+	if cr.user != nil {
+		cfg.NetNS = cr.user.netNS
+	}
 	if c.IsSub() {
 		return cr.joinSandbox(cfg)
 	}

@@ -10,16 +10,18 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"lazaret/netproxy"
+	"lazaret/netstack"
 	"lazaret/runsc/hostnet"
 	"lazaret/runsc/sandbox"
 	"lazaret/runsc/spec"
 )
 
-// userNetwork is what --network user needs of the host, opened before anything is made.
+// userNetwork is what --network user and host need of the host, opened before anything is made.
 type userNetwork struct {
 	published []hostnet.Published
 	resolver  hostnet.Resolver
-	netNS     *os.File // where the sockets are; nil: runsc's own namespace
+	netNS     *os.File         // where the sockets are; nil: runsc's own namespace
+	shown     *netstack.Config // with host: its interfaces
 }
 
 // close closes what the proxy has copies of.
@@ -45,7 +47,9 @@ func (cr *creator) userNetwork() error {
 		if f.Loopback {
 			return errors.New("--network-host-loopback needs --network user")
 		}
-		return nil
+		if f.Network != sandbox.HostNetwork {
+			return nil
+		}
 	}
 	if spec.SandboxID(cr.opts.Spec) != "" {
 		if len(f.Publish) > 0 {
@@ -63,12 +67,18 @@ func (cr *creator) userNetwork() error {
 	}
 	u := &userNetwork{}
 	path := givenNetNS(cr.opts.Spec)
-	err := hostnet.Within(path, func(own bool) (err error) {
+	own := true
+	err := hostnet.Within(path, func(o bool) (err error) {
+		if own = o; f.Network == sandbox.HostNetwork {
+			c, err := hostnet.Shown()
+			u.shown = &c
+			return err
+		}
 		u.resolver = hostnet.ReadResolver(own)
 		u.published, err = hostnet.Publish(list)
 		return err
 	})
-	if err == nil && path != "" {
+	if err == nil && !own { // entering one's own would need a privilege
 		u.netNS, err = os.Open(path)
 	}
 	if err != nil {
@@ -94,7 +104,7 @@ func givenNetNS(s *specs.Spec) string {
 
 // resolvConf puts a resolv.conf that names the relay over the container's.
 func (cr *creator) resolvConf() error {
-	if cr.user == nil || !cr.opts.ResolvConf {
+	if cr.user == nil || !cr.opts.ResolvConf || cr.user.shown != nil {
 		return nil
 	}
 	path := filepath.Join(cr.c.dir, "resolv.conf")
@@ -106,8 +116,15 @@ func (cr *creator) resolvConf() error {
 	return nil
 }
 
-// start starts the proxy and has the Sentry get its end of the wire.
-func (u *userNetwork) start(cr *creator) error {
+// start starts the proxy and has the Sentry get its end of the wire. Of the host's own network
+// the Sentry only gets to know what there is: it is in its namespace.
+func (u *userNetwork) start(cr *creator) (err error) {
+	if u.shown != nil {
+		if cr.args.Network, err = json.Marshal(u.shown); err != nil {
+			return fmt.Errorf("encode the network: %w", err)
+		}
+		return nil
+	}
 	np := &sandbox.NetProxy{NetNS: sandbox.NoFD, Net: netproxy.Config{Resolvers: u.resolver.Servers, HostLoopback: cr.opts.Flags.Loopback}}
 	for i := range u.published {
 		p := &u.published[i]
@@ -117,9 +134,6 @@ func (u *userNetwork) start(cr *creator) error {
 	}
 	if u.netNS != nil {
 		np.NetNS = int(u.netNS.Fd())
-		if own, err := hostnet.IsOwn(np.NetNS); err == nil && own {
-			np.NetNS = sandbox.NoFD // entering it would need a privilege
-		}
 	}
 	cfg := &sandbox.Config{ID: cr.c.ID, StateDir: cr.c.dir, Flags: cr.opts.Flags, SentryPID: cr.c.Sentry.PID, JoinCgroup: cr.adopt}
 	pid, wire, err := cr.opts.Starter.StartNetProxy(cfg, np)

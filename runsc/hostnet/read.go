@@ -17,6 +17,18 @@ const nudPermanent = 0x80
 // readConfig reads the namespace that the thread is in: interfaces that are up.
 func readConfig(warn func(string)) (netstack.Config, error) {
 	r := reader{warn: warn}
+	return r.read()
+}
+
+// Shown reads the namespace that the thread is in, for looking at it.
+func Shown() (netstack.Config, error) {
+	r := reader{all: true}
+	c, err := r.read()
+	c.Shown = true
+	return c, err
+}
+
+func (r *reader) read() (netstack.Config, error) {
 	for _, dump := range []struct {
 		what string
 		typ  int
@@ -50,6 +62,7 @@ func readConfig(warn func(string)) (netstack.Config, error) {
 type reader struct {
 	c    netstack.Config
 	warn func(string)
+	all  bool // also links that cannot be taken over
 }
 
 // attributes splits a list of struct rtattr.
@@ -93,7 +106,7 @@ func (r *reader) link(b []byte, at map[uint16][]byte) {
 	switch {
 	case l.Flags&unix.IFF_UP == 0:
 		return
-	case l.Flags&unix.IFF_LOOPBACK == 0 && l.Type != unix.ARPHRD_ETHER:
+	case l.Flags&unix.IFF_LOOPBACK == 0 && l.Type != unix.ARPHRD_ETHER && !r.all:
 		r.warn(fmt.Sprintf("network interface %q is of a kind that cannot be taken over (type %d): the sandbox does not have it", l.Name, l.Type))
 		return
 	}

@@ -28,7 +28,7 @@ func within(path string, f func(own bool) error) error {
 		return fmt.Errorf("network namespace %s: %w", path, err)
 	}
 	defer unix.Close(fd)
-	own, err := IsOwn(fd)
+	own, err := isOwn(fd)
 	if err != nil {
 		return fmt.Errorf("network namespace %s: %w", path, err)
 	}
@@ -40,8 +40,8 @@ func within(path string, f func(own bool) error) error {
 	return f(own)
 }
 
-// IsOwn reports whether fd is the namespace that the thread is in.
-func IsOwn(fd int) (bool, error) {
+// isOwn reports whether fd is the namespace that the thread is in.
+func isOwn(fd int) (bool, error) {
 	var there, here unix.Stat_t
 	if err := unix.Fstat(fd, &there); err != nil {
 		return false, err

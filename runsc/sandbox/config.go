@@ -13,11 +13,14 @@ const (
 	GoferCommand = "gofer"
 )
 
+// HostNetwork is the mode of the network in which sockets are the host's.
+const HostNetwork = "host"
+
 // Flags are runsc's own global flags as they concern a sandbox.
 type Flags struct {
 	Platform  string // "trap" or "ptrace"
 	Overlay   string // "root", "all" or "none"
-	Network   string // "sandbox", "none" or "user"
+	Network   string // "sandbox", "none", "user" or HostNetwork
 	Strace    bool
 	StraceLog string // file for the strace lines, opened by runsc
 	Pcap      string // file for the packets of the network, opened by runsc
@@ -61,6 +64,10 @@ type Config struct {
 	// SentryPID is for StartGofer only: the sandbox that the new Gofer serves and with
 	// which it ends.
 	SentryPID int
+
+	// NetNS is the network namespace of the Sentry's sockets with HostNetwork; nil: this
+	// process's own.
+	NetNS *os.File
 
 	// Exe is the binary to re-execute; empty means /proc/self/exe. For tests.
 	Exe string

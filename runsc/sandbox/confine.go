@@ -84,22 +84,30 @@ func ConfineSentry(cfg *BootConfig) error {
 
 // SealSentry is the last step: the seccomp filter of the platform, on every thread.
 func SealSentry(cfg *BootConfig) error {
-	filter, err := FilterFor(cfg.Flags.Platform)
+	filter, err := FilterFor(&cfg.Flags)
 	if err != nil {
 		return err
 	}
 	return installFilter(filter)
 }
 
-// FilterFor names the seccomp filter of the Sentry on a platform.
-func FilterFor(platform string) (string, error) {
-	switch strings.ToLower(platform) {
+// FilterFor names the seccomp filter of the Sentry: its platform decides, and whether sockets
+// are the host's.
+func FilterFor(f *Flags) (string, error) {
+	host := f.Network == HostNetwork
+	switch strings.ToLower(f.Platform) {
 	case "", "ptrace":
+		if host {
+			return seccomp.SentryPtraceHostNet, nil
+		}
 		return seccomp.SentryPtrace, nil
 	case "trap":
+		if host {
+			return seccomp.SentryTrapHostNet, nil
+		}
 		return seccomp.SentryTrap, nil
 	}
-	return "", fmt.Errorf("platform %q: not known (trap and ptrace are)", platform)
+	return "", fmt.Errorf("platform %q: not known (trap and ptrace are)", f.Platform)
 }
 
 func installFilter(name string) error {

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -90,11 +89,8 @@ func StartNetProxy(cfg *Config, np *NetProxy) (int, *os.File, error) {
 func (s *starter) spawnNetProxy(np *NetProxy, far *os.File) (*child, NetProxyConfig, error) {
 	var conf NetProxyConfig
 	if np.NetNS != NoFD {
-		// Once more than the nursery unlocks it: the thread ends with its goroutine and is
-		// not used again.
-		runtime.LockOSThread()
-		if err := unix.Setns(np.NetNS, unix.CLONE_NEWNET); err != nil {
-			return nil, conf, fmt.Errorf("enter the network namespace: %w", err)
+		if err := enterNetNS(np.NetNS); err != nil {
+			return nil, conf, err
 		}
 	}
 	sync, kid, err := syncPair()

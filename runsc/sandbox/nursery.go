@@ -1,6 +1,11 @@
 package sandbox
 
-import "runtime"
+import (
+	"fmt"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
 
 // nursery is a thread that starts children and lives until they may stand alone:
 // PDEATHSIG comes when the thread that started a child ends, not its process, and the Go
@@ -32,4 +37,16 @@ func (n *nursery) close() {
 		close(n.work)
 		n.work = nil
 	}
+}
+
+// enterNetNS moves the nursery's thread, on which it is called, to another network namespace:
+// children that get none of their own are in it.
+func enterNetNS(fd int) error {
+	// Once more than the nursery unlocks it: the thread ends with its goroutine and is not
+	// used again.
+	runtime.LockOSThread()
+	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("enter the network namespace: %w", err)
+	}
+	return nil
 }

@@ -186,6 +186,14 @@ func (s *starter) spawnSentry() error {
 		b.ExtraFDs = append(b.ExtraFDs, d.add(f))
 	}
 	attr := &syscall.SysProcAttr{Cloneflags: sandboxNamespaces, AmbientCaps: setupCaps}
+	if s.cfg.Flags.Network == HostNetwork {
+		attr.Cloneflags &^= unix.CLONE_NEWNET
+		if s.cfg.NetNS != nil {
+			if err := enterNetNS(int(s.cfg.NetNS.Fd())); err != nil {
+				return err
+			}
+		}
+	}
 	ids.apply(attr)
 	if s.sentry, err = spawn(s.cfg.Exe, BootCommand, s.cfg.ID, d, attr); err != nil {
 		_ = sync.Close()

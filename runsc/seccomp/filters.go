@@ -9,8 +9,11 @@ var compiled = map[string][]byte{
 	SentryPtrace: sentryPtraceBPF,
 	SentryTrap:   sentryTrapBPF,
 	GoferFiles:   goferBPF,
-	GoferUDS:     goferUDSBPF,
-	NetProxy:     netProxyBPF,
+
+	SentryPtraceHostNet: sentryPtraceHostNetBPF,
+	SentryTrapHostNet:   sentryTrapHostNetBPF,
+	GoferUDS:            goferUDSBPF,
+	NetProxy:            netProxyBPF,
 }
 
 // MaxCallNumber bounds the numbers of calls that have names.

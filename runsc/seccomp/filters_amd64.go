@@ -8,6 +8,12 @@ var sentryPtraceBPF []byte
 //go:embed sentry-trap_amd64.bpf
 var sentryTrapBPF []byte
 
+//go:embed sentry-ptrace-hostnet_amd64.bpf
+var sentryPtraceHostNetBPF []byte
+
+//go:embed sentry-trap-hostnet_amd64.bpf
+var sentryTrapHostNetBPF []byte
+
 //go:embed gofer_amd64.bpf
 var goferBPF []byte
 

@@ -8,6 +8,12 @@ var sentryPtraceBPF []byte
 //go:embed sentry-trap_arm64.bpf
 var sentryTrapBPF []byte
 
+//go:embed sentry-ptrace-hostnet_arm64.bpf
+var sentryPtraceHostNetBPF []byte
+
+//go:embed sentry-trap-hostnet_arm64.bpf
+var sentryTrapHostNetBPF []byte
+
 //go:embed gofer_arm64.bpf
 var goferBPF []byte
 

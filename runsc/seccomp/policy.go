@@ -62,6 +62,8 @@ type Filter struct {
 var Filters = []Filter{
 	{Name: SentryPtrace, Policies: []*Policy{&sentryBase, &platformPtrace}},
 	{Name: SentryTrap, Policies: []*Policy{&sentryBase, &platformTrap}},
+	{Name: SentryPtraceHostNet, Policies: []*Policy{&sentryBase, &platformPtrace, &hostNet}},
+	{Name: SentryTrapHostNet, Policies: []*Policy{&sentryBase, &platformTrap, &hostNet}},
 	{Name: GoferFiles, Policies: []*Policy{&goferBase}},
 	{Name: GoferUDS, Policies: []*Policy{&goferBase, &goferSockets}},
 	{Name: NetProxy, Policies: []*Policy{&netProxy}},
@@ -72,8 +74,11 @@ const (
 	SentryPtrace = "sentry-ptrace"
 	SentryTrap   = "sentry-trap"
 	GoferFiles   = "gofer"
-	GoferUDS     = "gofer-uds"
-	NetProxy     = "netproxy"
+
+	SentryPtraceHostNet = "sentry-ptrace-hostnet"
+	SentryTrapHostNet   = "sentry-trap-hostnet"
+	GoferUDS            = "gofer-uds"
+	NetProxy            = "netproxy"
 )
 
 // Architectures that filters are compiled for.

@@ -43,6 +43,8 @@ func TestNeverAllowed(t *testing.T) {
 		GoferFiles: {"open", "openat", "socket", "connect", "bind", "execve", "execveat", "ptrace", "mount",
 			"umount2", "setns", "unshare", "chroot", "pivot_root", "open_by_handle_at", "process_vm_readv", "bpf",
 			"perf_event_open", "userfaultfd", "io_uring_setup", "keyctl", "kill", "mprotect", "capset", KillCall},
+		SentryTrapHostNet: {"open", "openat", "openat2", "creat", "socketpair", "execve", "execveat", "fork", "vfork", "clone3", "mount",
+			"setns", "unshare", "bpf", "ptrace", "recvmmsg", "sendmmsg", "sendto", "recvfrom", "io_uring_setup", "kill", "pidfd_getfd", KillCall},
 		NetProxy: {"open", "openat", "openat2", "creat", "bind", "listen", "socketpair", "execve", "execveat", "fork", "vfork", "clone3", "ptrace",
 			"mount", "umount2", "setns", "unshare", "chroot", "pivot_root", "open_by_handle_at", "process_vm_readv", "bpf", "ioctl",
 			"sendmmsg", "recvmmsg", "perf_event_open", "userfaultfd", "io_uring_setup", "keyctl", "kill", "mprotect", "capset", KillCall},

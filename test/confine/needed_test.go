@@ -85,6 +85,8 @@ func (r *recorder) filterOf(pid int) string {
 		return r.sentry
 	case args[1] == sandbox.GoferCommand:
 		return seccomp.GoferUDS // every run has --host-uds
+	case args[1] == sandbox.NetProxyCommand:
+		return seccomp.NetProxy
 	}
 	return ""
 }
@@ -227,6 +229,8 @@ func neededRuns(t *testing.T, r *recorder) {
 		r.onTerminal(t, append(do, "--tty", "yes", "--", "sh", "-c", "stty size; read x; echo $x")...)
 		r.detached(t, platform)
 	}
+	r.networkUser(t)
+	r.networkHost(t)
 }
 
 // onTerminal runs a command on a terminal on which a line is typed.

@@ -64,7 +64,7 @@ func boot() {
 	if notes[annotStall] != "" {
 		time.Sleep(time.Hour)
 	}
-	if _, err := sandbox.FilterFor(cfg.Flags.Platform); err != nil {
+	if _, err := sandbox.FilterFor(&cfg.Flags); err != nil {
 		cfg.Fail(err)
 	}
 	if err := sandbox.ConfineSentry(cfg); err != nil {
