@@ -444,3 +444,106 @@ func fdOf(t *testing.T, c interface{ File() (*os.File, error) }) int {
 	}
 	return fd
 }
+
+// TestQuestions: a resolver that refuses or stays silent makes the relay ask the next one.
+func TestQuestions(t *testing.T) {
+	q := questions{on: true}
+	if q.again([]byte("aaquestion")) || q.again([]byte("bbquestion")) || !q.again([]byte("aaquestion")) {
+		t.Error("the first one is not known again")
+	}
+	if last, ok := q.retry(3); !ok || string(last) != "aaquestion" {
+		t.Errorf("after one refusal of three: %q %v", last, ok)
+	}
+	if _, ok := q.retry(3); !ok {
+		t.Error("after two refusals of three")
+	}
+	if _, ok := q.retry(3); ok {
+		t.Error("after three refusals of three")
+	}
+	for i := range 100 {
+		q.again([]byte{byte(i), 'x'})
+	}
+	if len(q.ids) > maxQuestions {
+		t.Errorf("%d ids are kept", len(q.ids))
+	}
+	if (&questions{}).again([]byte("aa")) {
+		t.Error("again")
+	}
+}
+
+// TestFlood: beginnings of connections are bounded, and the next honest one gets through.
+func TestFlood(t *testing.T) {
+	in := start(t, Config{HostLoopback: true})
+	l, to := listen(t, "tcp4", "127.0.0.1:0")
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { _, _ = io.Copy(c, c); _ = c.Close() }()
+		}
+	}()
+	for range 300 {
+		c := in.open(netstack.TCP, false)
+		_ = c.e.Connect(netstack.Addr{IP: to.Addr(), Port: to.Port()})
+		c.e.Abort()
+	}
+	c := in.open(netstack.TCP, false)
+	if err := c.connect(to); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.write([]byte("still")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.read(5); got != "still" || err != nil {
+		t.Errorf("%q %v", got, err)
+	}
+}
+
+// FuzzWire: whatever comes over the wire for the gateway's own addresses, it goes on.
+func FuzzWire(f *testing.F) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		f.Fatal(err)
+	}
+	p, err := New(Config{LinkFD: fds[1]})
+	if err != nil {
+		f.Fatal(err)
+	}
+	go func() { _ = p.Serve() }()
+	go func() { // what it answers is not looked at
+		b := make([]byte, 70000)
+		for {
+			if n, err := unix.Read(fds[0], b); n <= 0 && err != unix.EINTR {
+				return
+			}
+		}
+	}()
+	f.Add(byte(17), []byte{0, 9, 0, 53, 0, 9, 0, 0, 'x'})
+	f.Add(byte(1), []byte{8, 0, 0, 0, 0, 1, 0, 1})
+	f.Add(byte(6), make([]byte, 20))
+	f.Fuzz(func(t *testing.T, proto byte, data []byte) {
+		if len(data) > 60000 {
+			return
+		}
+		frame := make([]byte, 10+14+20, 10+14+20+len(data))
+		copy(frame[10:], gatewayMAC[:])
+		copy(frame[16:], guestMAC[:])
+		frame[0], frame[22], frame[24] = 1, 8, 0x45 // checksums are right; IPv4
+		ip := frame[24:]
+		ip[2], ip[3], ip[8], ip[9] = byte((20+len(data))>>8), byte(20+len(data)), 64, proto
+		copy(ip[12:], guest4.AsSlice())
+		copy(ip[16:], gateway4.AsSlice())
+		sum := uint32(0)
+		for i := 0; i < 20; i += 2 {
+			sum += uint32(ip[i])<<8 | uint32(ip[i+1])
+		}
+		sum = sum>>16 + sum&0xffff
+		sum += sum >> 16
+		ip[10], ip[11] = ^byte(sum>>8), ^byte(sum)
+		if err := unix.Sendto(fds[0], append(frame, data...), unix.MSG_NOSIGNAL, nil); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
