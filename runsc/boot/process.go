@@ -79,13 +79,47 @@ func (c *container) prepareInit(t *kernel.Task) error {
 // makeNamespaces makes the namespaces of the container.
 func (c *container) makeNamespaces(mounts *vfs.MountNamespace) (*kernel.Namespaces, error) {
 	k := c.s.k
-	ipc, err := k.NewIPC(c.userNS)
+	ipc, err := c.makeIPC()
 	if err != nil {
 		return nil, fmt.Errorf("make the ipc namespace: %w", err)
 	}
 	net, err := c.makeNet()
 	if err != nil {
 		return nil, err
+	}
+	return &kernel.Namespaces{
+		UTS: c.makeUTS(), IPC: ipc, Net: net, Mnt: k.NewMnt(c.userNS, mounts),
+		Cgroup: k.RootCgroupNS, Time: k.RootTimeNS, PIDChildren: c.kc.PIDNS(),
+	}, nil
+}
+
+// shared returns the first container of the sandbox if this one joins its namespace of a
+// type: it names one by a path, which the sandbox holds. nil: it gets its own.
+func (c *container) shared(typ specs.LinuxNamespaceType) *container {
+	c.s.mu.Lock()
+	root := c.s.root
+	c.s.mu.Unlock()
+	if root == nil || c.spec.Linux == nil {
+		return nil
+	}
+	for _, ns := range c.spec.Linux.Namespaces {
+		if ns.Type == typ && ns.Path != "" {
+			return root
+		}
+	}
+	return nil
+}
+
+func (c *container) makeIPC() (*kernel.IPCNamespace, error) {
+	if root := c.shared(specs.IPCNamespace); root != nil {
+		return root.ns.IPC.Share(), nil
+	}
+	return c.s.k.NewIPC(c.userNS)
+}
+
+func (c *container) makeUTS() *kernel.UTSNamespace {
+	if root := c.shared(specs.UTSNamespace); root != nil {
+		return root.ns.UTS.Share()
 	}
 	host := c.spec.Hostname
 	if host == "" {
@@ -95,10 +129,7 @@ func (c *container) makeNamespaces(mounts *vfs.MountNamespace) (*kernel.Namespac
 	if domain == "" {
 		domain = "(none)"
 	}
-	return &kernel.Namespaces{
-		UTS: k.NewUTS(c.userNS, host, domain), IPC: ipc, Net: net, Mnt: k.NewMnt(c.userNS, mounts),
-		Cgroup: k.RootCgroupNS, Time: k.RootTimeNS, PIDChildren: c.kc.PIDNS(),
-	}, nil
+	return c.s.k.NewUTS(c.userNS, host, domain)
 }
 
 // newProcess makes a process without a program.

@@ -96,7 +96,11 @@ func (s *service) Create(_ context.Context, req *taskapi.CreateTaskRequest) (*ta
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.mu.Lock()
-	if s.containers[c.id] != nil || s.shutdown {
+	if s.shutdown {
+		s.mu.Unlock()
+		return nil, status.Errorf(codes.Unavailable, "create container %s: the shim of its pod is ending", c.id)
+	}
+	if s.containers[c.id] != nil {
 		s.mu.Unlock()
 		return nil, status.Errorf(codes.AlreadyExists, "container %s: already exists", c.id)
 	}

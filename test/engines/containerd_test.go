@@ -46,6 +46,7 @@ sandbox_image = %[3]q
 disable_apparmor = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 conf_dir = "%[1]s/cni"
+bin_dir = "/usr/lib/cni"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runsc]
 runtime_type = "io.containerd.runsc.v1"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]

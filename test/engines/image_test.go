@@ -14,7 +14,8 @@ import (
 	"testing"
 )
 
-// imageName is the name of the only image: busybox with all its commands.
+// imageName is the name of the only image: busybox with all its commands. It is a pod's
+// pause container too.
 const imageName = "docker.io/library/bb:1"
 
 var (
@@ -41,7 +42,7 @@ func makeArchive(path string) error {
 	}
 	config, err := json.Marshal(map[string]any{
 		"architecture": "amd64", "os": "linux",
-		"config": map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"/bin/sh"}},
+		"config": map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"sleep", "1000000"}},
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{fmt.Sprintf("sha256:%x", sha256.Sum256(layer))}},
 	})
 	if err != nil {

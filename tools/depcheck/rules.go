@@ -35,6 +35,7 @@ var external = []struct {
 	{"github.com/spf13/pflag", []string{"runsc"}},
 	{"github.com/containerd", []string{"runsc/shim", "test/engines"}},
 	{"github.com/pelletier/go-toml", []string{"runsc/shim"}},
+	{"k8s.io/cri-api", []string{"test/engines"}},
 	{"google.golang.org/grpc", []string{"runsc/shim", "test/engines"}},
 	{"google.golang.org/protobuf", []string{"runsc/shim", "test/engines"}},
 	{"github.com/seccomp/libseccomp-golang", []string{"tools"}},
