@@ -19,6 +19,12 @@ var ErrMalformed = errors.New("malformed message")
 // processor costs about as much.
 const spinMax = 50 * time.Microsecond
 
+// holdMax bounds how long a receiver sleeps without the Go scheduler's knowledge. To be
+// taken off a processor and to get one back costs several wake-ups of other threads, more
+// than all the rest of an exchange. A process that receives on many connections needs more
+// of Go's processors (GOMAXPROCS) than that.
+const holdMax = 500 * time.Microsecond
+
 // Conn carries messages over a socket. One goroutine may receive while one sends.
 type Conn struct {
 	fd     int
@@ -172,6 +178,9 @@ func (c *Conn) recv(b []byte, fds []int32) (n, nfds int, flags int32, err error)
 	} else {
 		e = abi.EAGAIN
 		c.adapt(false)
+	}
+	if e == abi.EAGAIN && pollIn(c.fd, holdMax) {
+		n, nfds, flags, e = recvmsg(c.fd, b, unix.MSG_DONTWAIT, fds)
 	}
 	for e == abi.EAGAIN || e == abi.EINTR {
 		n, nfds, flags, e = recvmsg(c.fd, b, 0, fds)

@@ -9,7 +9,8 @@
 // connections ("channels", Txchannel) when several threads want to talk at once; all of
 // them share one table of fids. A thread owns a channel from request to reply, so it
 // receives its own answer itself: no other thread needs waking, which would cost more
-// than the request (60 us on a virtual machine). Both ends spin shortly before they sleep.
+// than the request (60 us on a virtual machine). Both ends spin shortly before they sleep,
+// and sleep shortly before they tell Go's scheduler.
 //
 // # Messages
 //
@@ -98,7 +99,7 @@
 //	sendmsg, recvmsg  requests and replies (MSG_NOSIGNAL; MSG_DONTWAIT, MSG_CMSG_CLOEXEC)
 //	fstat             the type of a donated descriptor
 //	close             channels, and descriptors that should not have come
-//	ppoll             only if the socket was made non-blocking
+//	ppoll             wait for the reply
 //
 // # Lock order
 //

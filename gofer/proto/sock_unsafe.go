@@ -1,6 +1,7 @@
 package proto
 
 import (
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -70,4 +71,14 @@ func recvmsg(sock int, b []byte, flags uintptr, fds []int32) (n, nfds int, got i
 		nfds = copy(fds, c.fds[:min((int(c.hdr.Len)-cmsgHead)/4, room)])
 	}
 	return int(r), nfds, msg.Flags, 0
+}
+
+// pollIn waits until there is something to receive, and reports whether there is. The
+// scheduler is not told.
+func pollIn(sock int, most time.Duration) bool {
+	pfd := unix.PollFd{Fd: int32(sock), Events: unix.POLLIN}
+	ts := unix.NsecToTimespec(int64(most))
+	// SAFETY: pfd and ts live for the call; there is no signal mask.
+	n, _, e := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&pfd)), 1, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
+	return e == 0 && n > 0
 }

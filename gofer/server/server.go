@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -115,6 +116,7 @@ func Serve(fd int, cfg Config) error {
 			return fmt.Errorf("attach point %q: %w", r.Name, err)
 		}
 	}
+	moreProcs(1)
 	err = s.serveConn(conn)
 	s.end()
 	s.workers.Wait()
@@ -177,9 +179,19 @@ func (s *session) addChannel() (int, error) {
 	}
 	s.conns = append(s.conns, conn)
 	s.workers.Add(1)
+	n := len(s.conns)
 	s.mu.Unlock()
+	moreProcs(n)
 	go s.serveChannel(conn)
 	return client, nil
+}
+
+// moreProcs makes sure that connections which wait for requests (proto.Conn holds one of
+// Go's processors for a moment) leave some for others.
+func moreProcs(conns int) {
+	if want := conns + runtime.NumCPU(); runtime.GOMAXPROCS(0) < want {
+		runtime.GOMAXPROCS(want)
+	}
 }
 
 // serveChannel serves an additional connection until the client closes it.
