@@ -266,6 +266,7 @@ func TestUserPublish(t *testing.T) {
 	r.detachedTo(t, out, "run", "--detach", "--bundle", b.dir, id).must(t, "run")
 	t.Cleanup(func() { nothingLeft(t, r, id) })
 	awaitText(t, out, "ready\n")
+	v.confinedProxy(netProxyOf(t, id))
 	ask := fmt.Sprintf(`curl -s http://%[1]s:8080/; echo; curl -s http://%[1]s:8081/; echo; curl -g -s 'http://[%[2]s]:8080/'; echo
 curl -s http://%[1]s:8082/; echo $?; curl -s http://%[1]s:8083/; echo $?
 python3 -c 'import socket, threading, urllib.request
@@ -292,6 +293,43 @@ for f, a in (socket.AF_INET, "%[1]s"), (socket.AF_INET6, "%[2]s"):
 	r.do(t, "", "delete", "--force", id).must(t, "delete")
 	if got := v.outside("curl -s http://" + inside4 + ":8080/; echo $?"); got != "7\n" {
 		t.Errorf("after the end: %q", got)
+	}
+}
+
+// confinedProxy checks what a network proxy was left with: the network, and nothing else.
+func (v *veth) confinedProxy(pid int) {
+	v.t.Helper()
+	proc := fmt.Sprintf("/proc/%d/", pid)
+	status := readAll(v.t, proc+"status")
+	for _, want := range []string{"Uid:\t65534\t65534\t65534\t65534\n", "CapPrm:\t0000000000000000\n", "CapEff:\t0000000000000000\n",
+		"CapBnd:\t0000000000000000\n", "NoNewPrivs:\t1\n", "Seccomp:\t2\n"} {
+		if !strings.Contains(status, want) {
+			v.t.Errorf("the proxy's status lacks %q:\n%s", want, status)
+		}
+	}
+	if files, err := os.ReadDir(proc + "root/"); err != nil || len(files) != 0 {
+		v.t.Errorf("the proxy's root: %v %v", files, err)
+	}
+	for _, ns := range []string{"net", "mnt", "pid", "ipc", "uts", "cgroup", "user"} {
+		there, err := os.Stat(proc + "ns/" + ns)
+		if err != nil {
+			v.t.Error(err)
+			continue
+		}
+		other := "/proc/self/ns/" + ns
+		if ns == "net" {
+			other = "/run/netns/" + v.in
+		}
+		if here, err := os.Stat(other); err != nil || os.SameFile(there, here) != (ns == "net") {
+			v.t.Errorf("the proxy's %s namespace is not as it should be (%v)", ns, err)
+		}
+	}
+	links, _ := filepath.Glob(proc + "fd/*")
+	for _, l := range links {
+		to, err := os.Readlink(l)
+		if err == nil && !strings.HasPrefix(to, "socket:") && !strings.HasPrefix(to, "anon_inode:") && !strings.HasSuffix(to, "/null") && !strings.HasSuffix(to, "/netproxy.log") {
+			v.t.Errorf("the proxy has %s", to)
+		}
 	}
 }
 
