@@ -10,7 +10,7 @@ import (
 var fdRows = []Row{
 	full(abi.SYS_DUP, "dup", Dup, FD),
 	full(abi.SYS_DUP3, "dup3", Dup3, FD, FD, Hex),
-	partial(abi.SYS_FCNTL, "fcntl", Fcntl, "leases and directory notification (F_SETLEASE, F_NOTIFY) are refused; O_ASYNC is kept, SIGIO is not sent", FD, Int, Hex),
+	partial(abi.SYS_FCNTL, "fcntl", Fcntl, "leases and directory notification (F_SETLEASE, F_NOTIFY) are refused", FD, Int, Hex),
 	full(abi.SYS_IOCTL, "ioctl", Ioctl, FD, Hex, Hex),
 	full(abi.SYS_FLOCK, "flock", Flock, FD, Hex),
 }
@@ -77,7 +77,7 @@ func Fcntl(t *kernel.Task, a *abi.Args) (uint64, error) {
 	if f.Mode&vfs.ModePath != 0 {
 		return 0, abi.EBADF
 	}
-	return fcntlIO(t, f, cmd, arg)
+	return fcntlIO(t, f, a.Int(0), cmd, arg)
 }
 
 // fDupfdQuery is F_DUPFD_QUERY of Linux 6.10: is arg the same open file?
@@ -96,13 +96,16 @@ func sameFile(t *kernel.Task, f *vfs.File, fd int32) (uint64, error) {
 }
 
 // fcntlIO does the requests that O_PATH files refuse.
-func fcntlIO(t *kernel.Task, f *vfs.File, cmd int32, arg uint64) (uint64, error) {
+func fcntlIO(t *kernel.Task, f *vfs.File, fd, cmd int32, arg uint64) (uint64, error) {
 	switch cmd {
 	case abi.F_SETFL:
-		return done0(f.SetStatusFlags(t.Ctx(), uint32(arg)))
+		err := f.SetStatusFlags(t.Ctx(), uint32(arg))
+		f.WatchAsync(t.Kernel(), fd)
+		return done0(err)
 	case abi.F_GETLK, abi.F_SETLK, abi.F_SETLKW, abi.F_OFD_GETLK, abi.F_OFD_SETLK, abi.F_OFD_SETLKW:
 		return done0(recordLock(t, f, cmd, abi.Addr(arg)))
 	case abi.F_GETOWN, abi.F_SETOWN, abi.F_GETOWN_EX, abi.F_SETOWN_EX, abi.F_GETSIG, abi.F_SETSIG:
+		defer f.WatchAsync(t.Kernel(), fd)
 		return fcntlOwner(t, f, cmd, arg)
 	case abi.F_GETPIPE_SZ, abi.F_SETPIPE_SZ:
 		p := pipe.Of(f)
@@ -263,8 +266,13 @@ func fcntlOwner(t *kernel.Task, f *vfs.File, cmd int32, arg uint64) (uint64, err
 }
 
 func setOwner(t *kernel.Task, f *vfs.File, o vfs.FileOwner, ex ownerEx) error {
-	if ex.PID < 0 || ex.PID > 0 && !ownerExists(t, ex) {
-		return abi.ESRCH
+	o.Target = nil
+	if ex.PID != 0 {
+		p := t.Kernel().FileOwnerByID(t.PIDNS(), ex.Type, ex.PID)
+		if p == nil {
+			return abi.ESRCH
+		}
+		o.Target = p
 	}
 	c := t.Creds()
 	o.Type, o.PID, o.UID, o.EUID = ex.Type, ex.PID, c.RUID, c.EUID
@@ -280,21 +288,4 @@ func Flock(t *kernel.Task, a *abi.Args) (uint64, error) {
 	}
 	defer f.DecRef()
 	return done0(f.Flock(t.Ctx(), a.Uint(1)))
-}
-
-// ownerExists reports whether there is a thread, process or group of that number.
-func ownerExists(t *kernel.Task, ex ownerEx) bool {
-	k, ns := t.Kernel(), t.PIDNS()
-	switch ex.Type {
-	case abi.F_OWNER_TID:
-		return k.TaskByID(ns, ex.PID) != nil
-	case abi.F_OWNER_PID:
-		return k.GroupByID(ns, ex.PID) != nil
-	}
-	for _, tg := range k.Groups(ns) {
-		if pgid, _ := tg.GroupIDs(ns); pgid == ex.PID {
-			return true
-		}
-	}
-	return false
 }

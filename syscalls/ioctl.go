@@ -32,7 +32,9 @@ func Ioctl(t *kernel.Task, a *abi.Args) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		return done0(f.SetAsync(on != 0))
+		err = f.SetAsync(on != 0)
+		f.WatchAsync(t.Kernel(), a.Int(0))
+		return done0(err)
 	case figetbsz, abi.FIOQSIZE, fsIocFiemap, abi.FICLONE, ficloneRange:
 		return 0, fileIoctl(t, f, cmd, arg)
 	case abi.TIOCGPTPEER:

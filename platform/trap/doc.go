@@ -101,12 +101,6 @@
 //     a signal handler, executes an instruction that does not exist: the Sentry does the
 //     cmp in its place. Where it resumes a thread there itself, it does so before.
 //
-// Some calls the gate answers itself, with what the Sentry has put into the slot
-// (SetAnswer): those whose results change so rarely that whoever changes them can take the
-// answers back. Which and when is the kernel's business (sentry/kernel/answers.go). The
-// slot is the program's to write: it can lie to itself about its process number. What the
-// Sentry knows does not come from there.
-//
 // The vectors stay in their registers while the Sentry works. When it needs them (signal
 // frames, clone, debuggers) it asks (goSave) and the thread stores them.
 //

@@ -21,9 +21,9 @@ import (
 // A trampoline is
 //
 //	mov $nr, %eax               in the first case
-//	mov $End, %r11              with a tag in the second (gateOver)
+//	lea End(%rip), %r11
 //	jmp *24(trampoline)
-//	int3 padding, and at 24 the address of the gate
+//	nop padding, and at 24 the address of the gate
 
 const (
 	jumpLen     = 5
@@ -143,9 +143,12 @@ func immediateAfter(b []byte) bool {
 
 // Link implements platform.Patcher.
 func (p *trapPlatform) Link(s platform.Site, tramp abi.Addr) (jump, trampoline []byte, ok bool) {
-	there := int64(tramp - s.Start - jumpLen)
-	near := there == int64(int32(there))
-	jump = binary.LittleEndian.AppendUint32([]byte{0xe9}, uint32(there))
+	distance := func(from, to abi.Addr) (uint32, bool) {
+		d := int64(to - from)
+		return uint32(int32(d)), d == int64(int32(d))
+	}
+	there, ok1 := distance(s.Start+jumpLen, tramp)
+	jump = binary.LittleEndian.AppendUint32([]byte{0xe9}, there)
 	if s.Over && !invalid[jump[2]] {
 		return nil, nil, false
 	}
@@ -153,18 +156,13 @@ func (p *trapPlatform) Link(s platform.Site, tramp abi.Addr) (jump, trampoline [
 	if !s.Over {
 		code = append(code, s.Insn[:s.Len]...)
 	}
-	back := uint64(s.End)
-	if s.Over {
-		if back |= gateOver; s.Insn[2] == 0 {
-			back |= gateOther
-		}
-	}
-	code = binary.LittleEndian.AppendUint64(append(code, 0x49, 0xbb), back)
+	back, ok2 := distance(tramp+abi.Addr(len(code)+7), s.End)
+	code = binary.LittleEndian.AppendUint32(append(code, 0x4c, 0x8d, 0x1d), back)
 	code = binary.LittleEndian.AppendUint32(append(code, 0xff, 0x25), uint32(trampolineP-len(code)-6))
 	for len(code) < trampolineP {
 		code = append(code, 0xcc)
 	}
-	return jump, binary.LittleEndian.AppendUint64(code, gateEntry), near
+	return jump, binary.LittleEndian.AppendUint64(code, gateEntry), ok1 && ok2
 }
 
 // Rewind implements platform.Patcher. Of the registers only those can have changed that

@@ -195,8 +195,7 @@ func (t *Task) reparentLocked(last bool) {
 	tg.children = nil
 	for _, c := range children {
 		heir := tg.reaperLocked(c)
-		c.setParentLocked(heir)
-		c.parentTask = nil
+		c.parent, c.parentTask = heir, nil
 		if heir != nil {
 			c.parentTask = heir.liveTaskLocked()
 			heir.children = append(heir.children, c)

@@ -59,8 +59,7 @@ type Kernel struct {
 	Observer Observer
 	CPUs     int
 
-	watched atomic.Bool // see WatchCalls
-	sigio   sigio
+	sigio sigio
 
 	RootUserNS   *auth.UserNamespace
 	RootPIDNS    *PIDNamespace
@@ -103,9 +102,6 @@ func New(cfg Config) *Kernel {
 	k.RootTimeNS = &TimeNamespace{Namespace: k.newNS(k.RootUserNS, NSTime)}
 	k.RootCgroupNS = &CgroupNamespace{Namespace: k.newNS(k.RootUserNS, NSCgroup)}
 	k.started = k.Clock.MonotonicNS()
-	if w, ok := k.Syscalls.(WatchingTable); ok {
-		w.SetWatched(k)
-	}
 	return k
 }
 

@@ -112,7 +112,7 @@ func NewFile(ctx *vfs.Context, s Socket, flags uint32) (*vfs.File, error) {
 		n.SetInode(i.ino, i.uid)
 	}
 	return vfs.NewInodeFile(ctx, sockfs.mount, i, i.PathName(), &openSocket{s}, flags|abi.O_RDWR,
-		vfs.ModeRead|vfs.ModeWrite|vfs.ModeStream|vfs.ModeAsync)
+		vfs.ModeRead|vfs.ModeWrite|vfs.ModeStream|vfs.ModeAsync|vfs.ModeUrgent)
 }
 
 // PathName implements vfs.PathNamer.

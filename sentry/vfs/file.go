@@ -22,6 +22,7 @@ const (
 	ModeTruncate // opened with O_TRUNC: FileOps may count on the truncation that follows
 	ModeNoSeek   // a ModeStream whose lseek moves nothing and says 0 (eventfd and its like)
 	ModeAsync    // knows O_ASYNC: others drop it in F_SETFL
+	ModeUrgent   // a socket: its owner (F_SETOWN) gets SIGURG
 
 	modeWriter // counted in InodeState.writers
 	modeExec   // holds off writers (OpenExec)
@@ -49,6 +50,7 @@ type File struct {
 
 	ownerMu sync.Mutex
 	owner   FileOwner // F_SETOWN and F_SETSIG
+	async   *AsyncWatch
 
 	locked atomic.Bool // flock or OFD locks were taken through it
 
@@ -95,7 +97,7 @@ func OpenFiles() int64 { return openFiles.Load() }
 type FileOwner struct {
 	Type      int32 // F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP
 	PID       int32 // as the setter's pid namespace knows it
-	Target    any   // the kernel's object for it
+	Target    any   // the kernel's object for it; nil: nobody
 	UID, EUID auth.KUID
 	Signal    int32 // 0: SIGIO
 }
@@ -134,6 +136,7 @@ func (f *File) DecRef() {
 	if f.locked.Load() {
 		dropFileLocks(f)
 	}
+	f.stopAsync()
 	if f.Ops != nil {
 		f.Ops.Release(f)
 	}

@@ -19,6 +19,9 @@ const (
 	Err   Mask = abi.POLLERR
 	Hup   Mask = abi.POLLHUP
 	RdHup Mask = abi.POLLRDHUP
+	// Taken is no event of poll(2): something was read from what had room before. Linux
+	// sends SIGIO for it (O_ASYNC).
+	Taken Mask = 1 << 16
 	// All is every event.
 	All Mask = ^Mask(0)
 )

@@ -115,6 +115,9 @@ func (p *Pipe) Read(dst uio.Bufs) (int, error) {
 	p.mu.Unlock()
 	if room {
 		p.notifyWriters()
+	} else if n > 0 {
+		p.writeQueue.Notify(wait.Taken)
+		p.bothQueue.Notify(wait.Taken)
 	}
 	return n, nil
 }
