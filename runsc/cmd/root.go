@@ -141,7 +141,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.createCommand(), a.startCommand(), a.runCommand(), a.execCommand(), a.killCommand(), a.deleteCommand(),
 		a.stateCommand(), a.listCommand(), a.psCommand(), a.pauseCommand(), a.resumeCommand(), a.waitCommand(),
 		a.specCommand(), a.featuresCommand(), a.eventsCommand(), a.updateCommand(), a.doCommand(), a.debugCommand(),
-		a.doctorCommand(),
+		a.doctorCommand(), a.installCommand(), a.uninstallCommand(),
 	)
 	root.SetHelpCommand(a.helpCommand(root))
 	for _, c := range root.Commands() {
