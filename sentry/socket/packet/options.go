@@ -236,9 +236,7 @@ func (s *Socket) membership(add bool, value []byte) error {
 		return abi.ENOBUFS
 	case add:
 		s.members = append(s.members, m)
-	case i < 0:
-		return abi.EADDRNOTAVAIL
-	default:
+	case i >= 0: // one that is not there is no error (packet_mc_drop)
 		s.members = slices.Delete(s.members, i, i+1)
 	}
 	return nil
