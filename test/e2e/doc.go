@@ -4,7 +4,7 @@
 // changes stay in memory.
 //
 // A case is a script in programs/. Comment lines at its head say what the harness must
-// know: "# timeout: 90s" bounds one run (default 60s), "# normalize: sort digits" names
+// know: "# timeout: 90s" bounds one run (default 5m), "# normalize: sort digits" names
 // the changes made to both outputs before they are compared, "# exit: 3" is the expected
 // native exit code (default 0). "# alone" keeps a case from running beside others.
 //

@@ -24,6 +24,10 @@ import (
 // must say the same.
 var nativeOnly = os.Getenv("E2E_NATIVE_ONLY") != ""
 
+// patience is how long a case may take where it names no timeout: only one that hangs needs
+// it, however busy the machine is.
+const patience = 5 * time.Minute
+
 // script is a case of programs/.
 type script struct {
 	name, path string
@@ -88,7 +92,7 @@ func readScript(file string) (*script, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &script{name: strings.TrimSuffix(filepath.Base(file), ".sh"), path: abs, timeout: time.Minute}
+	s := &script{name: strings.TrimSuffix(filepath.Base(file), ".sh"), path: abs, timeout: patience}
 	for line := range strings.Lines(string(data)) {
 		if !strings.HasPrefix(line, "#") {
 			break

@@ -1,4 +1,3 @@
-# timeout: 120s
 # Round trips through tar and the compressors.
 cd /tmp
 for z in gzip xz bzip2; do

@@ -1,4 +1,3 @@
-# timeout: 120s
 # alone
 cd /tmp; dd if=/dev/zero of=z bs=1M count=2048 2>/dev/null; stat -c '%s %b' z; printf end | dd of=z bs=1 seek=2147483645 conv=notrunc 2>/dev/null; tail -c 5 z | od -c; cmp -n 100000000 z /dev/zero && echo zeros
 truncate -s 5G s; printf x | dd of=s bs=1 seek=4G conv=notrunc 2>/dev/null; stat -c '%s' s; dd if=s bs=1 skip=4G count=2 2>/dev/null | od -c; python3 -c '

@@ -1,4 +1,3 @@
-# timeout: 120s
 # memcached and PostgreSQL with their clients, over lo and over unix sockets.
 cd /tmp
 memcached -u nobody -l 127.0.0.1 -p 11311 -U 0 &
@@ -23,7 +22,7 @@ PATH=$PATH:$(echo /usr/lib/postgresql/*/bin); export PGHOST=/tmp/pg PGUSER=postg
 mkdir pg; chown postgres pg; cd pg
 as() { setpriv --reuid postgres --regid postgres --clear-groups "$@"; }
 as initdb -D /tmp/pg/data -A trust --no-sync >initdb.out 2>&1; echo initdb $?
-as pg_ctl -D data -w -l log -o "-k /tmp/pg -h 127.0.0.1,::1 -p $PGPORT -c fsync=off" start >/dev/null; echo start $?
+as pg_ctl -D data -w -t 240 -l log -o "-k /tmp/pg -h 127.0.0.1,::1 -p $PGPORT -c fsync=off" start >/dev/null; echo start $?
 psql -Atc "create table t(i int primary key, s text); insert into t select g, md5(g::text) from generate_series(1,10000) g; select count(*), sum(i), min(s) from t; select s from t where i = 77"
 psql -h 127.0.0.1 -Atc "select inet_client_addr(), inet_server_port()"; psql -h ::1 -Atc "select inet_client_addr(), count(*) from t"
 psql -Atc "copy t to stdout" | md5sum; psql -Atc "select 1/0"; echo $?
@@ -31,4 +30,4 @@ as pgbench -i -s 1 -q postgres >/dev/null 2>&1; echo init $?
 as pgbench -h 127.0.0.1 -c 4 -j 2 -t 50 postgres 2>/dev/null | grep -E 'processed|failed'
 psql -Atc "select count(*) from pgbench_history"
 as pg_dump -t t | grep -c '^[0-9]'
-as pg_ctl -D data -w -m fast stop >/dev/null; echo stop $?
+as pg_ctl -D data -w -t 240 -m fast stop >/dev/null; echo stop $?

@@ -1,4 +1,3 @@
-# timeout: 180s
 cd /tmp; mkdir -p repo p/DEBIAN p/usr/bin q/DEBIAN; printf '#!/bin/sh\necho from package\n' >p/usr/bin/e2ehello; chmod +x p/usr/bin/e2ehello
 printf 'Package: e2ehello\nVersion: 1.0\nArchitecture: all\nMaintainer: a <a@b>\nDescription: test\n' >p/DEBIAN/control; printf '#!/bin/sh\necho "postinst $1"\n' >p/DEBIAN/postinst; chmod 755 p/DEBIAN/postinst
 printf 'Package: e2edep\nVersion: 2.0\nArchitecture: all\nDepends: e2ehello (>= 1.0)\nMaintainer: a <a@b>\nDescription: test\n' >q/DEBIAN/control

@@ -1,5 +1,4 @@
 # normalize: sort
-# timeout: 120s
 find / -xdev -maxdepth 1 | sort; find /bin/ /boot /etc /lib/ /lib64/ /media /opt /sbin/ /srv /usr -xdev 2>/dev/null | wc -l
 find /etc -xdev -type f -size +4k -printf '%s %m %p\n'
 find /usr/bin -type l -printf '%p -> %l\n' | wc -l

@@ -1,4 +1,3 @@
-# timeout: 120s
 cd /tmp; cat >h.c <<'C'
 #include <stdio.h>
 #include <math.h>

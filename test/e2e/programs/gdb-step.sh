@@ -1,4 +1,3 @@
-# timeout: 60s
 # normalize: addresses digits
 cd /tmp; cat >d.c <<'C'
 #include <stdio.h>

@@ -1,4 +1,3 @@
-# timeout: 90s
 export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b GIT_AUTHOR_DATE='1700000000 +0000' GIT_COMMITTER_DATE='1700000000 +0000' GIT_CONFIG_NOSYSTEM=1
 mkdir -p $HOME; git config --global init.defaultBranch main; git config --global advice.detachedHead false
 cd /tmp; git init r; cd r; cp -r /usr/include/linux/. .; git add -A; git commit -qm one; git log --format='%H %s'

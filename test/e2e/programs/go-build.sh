@@ -1,4 +1,3 @@
-# timeout: 240s
 # alone
 mkdir -p $HOME /tmp/m/lib; cd /tmp/m; cat >go.mod <<'M'
 module m

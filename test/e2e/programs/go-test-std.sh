@@ -1,4 +1,3 @@
-# timeout: 300s
 # normalize: durations
 # Standard packages whose tests are small to compile.
 mkdir -p $HOME; cd "$(go env GOROOT)/src"

@@ -1,4 +1,3 @@
-# timeout: 60s
 # normalize: digits
 cd /tmp; cat >t.py <<'P'
 import socket, threading

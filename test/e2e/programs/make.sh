@@ -1,4 +1,3 @@
-# timeout: 180s
 # A generated project of 40 files, in parallel, then rebuilt in part.
 cd /tmp; mkdir -p p/src; cd p
 for i in $(seq 40); do printf '#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\nint f%d(int x) { char b[64]; snprintf(b, sizeof b, "%%d", x); return atoi(b) + %d; }\n' $i $i >src/f$i.c; done

@@ -1,4 +1,3 @@
-# timeout: 90s
 cd /tmp; python3 -c '
 import os,resource
 s,h=resource.getrlimit(resource.RLIMIT_NOFILE); print(h>=10100); resource.setrlimit(resource.RLIMIT_NOFILE,(10100,h))

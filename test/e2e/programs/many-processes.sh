@@ -1,4 +1,3 @@
-# timeout: 120s
 # alone
 cd /tmp; cat >p.c <<'C'
 #include <stdio.h>

@@ -1,4 +1,3 @@
-# timeout: 90s
 mkdir -p -m 700 $HOME; cd /tmp
 openssl genrsa -out k.pem 2048 2>/dev/null && openssl rsa -in k.pem -check -noout; openssl req -new -x509 -key k.pem -subj /CN=test -days 10 -out c.pem && openssl x509 -in c.pem -noout -subject && openssl verify -CAfile c.pem c.pem
 echo secret | openssl enc -aes-256-cbc -pbkdf2 -pass pass:x | openssl enc -d -aes-256-cbc -pbkdf2 -pass pass:x; openssl dgst -sha256 /etc/services; openssl dgst -sha256 -sign k.pem -out s /etc/services; openssl pkey -in k.pem -pubout -out p.pem; openssl dgst -sha256 -verify p.pem -signature s /etc/services

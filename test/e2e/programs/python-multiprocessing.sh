@@ -1,4 +1,3 @@
-# timeout: 120s
 cd /tmp; cat >t.py <<'P'
 import multiprocessing as mp, concurrent.futures as cf, os, time
 from multiprocessing import shared_memory
@@ -11,7 +10,7 @@ def w(q, l, v, ev):
 if __name__ == "__main__":
     for method in ("fork", "spawn", "forkserver"):
         ctx = mp.get_context(method)
-        with ctx.Pool(3) as p: print(method, p.map(sq, range(10)), p.apply_async(sq, (9,)).get(30))
+        with ctx.Pool(3) as p: print(method, p.map(sq, range(10)), p.apply_async(sq, (9,)).get(200))
     q, l, v, ev = mp.Queue(), mp.Lock(), mp.Value("i", 0), mp.Event()
     ps = [mp.Process(target=w, args=(q, l, v, ev)) for _ in range(4)]; [p.start() for p in ps]; ev.set(); print([q.get() for _ in ps]); [p.join() for p in ps]; print(v.value, [p.exitcode for p in ps])
     a, b = mp.Pipe(); p = mp.Process(target=lambda c: c.send(c.recv()[::-1]), args=(b,)); p.start(); a.send("pipe"); print(a.recv()); p.join()
@@ -19,6 +18,6 @@ if __name__ == "__main__":
     with cf.ProcessPoolExecutor(2) as e: print(list(e.map(sq, range(5))))
     with cf.ThreadPoolExecutor(8) as e: print(sum(e.map(sq, range(100))))
     m = mp.Manager(); d = m.dict(); p = mp.Process(target=lambda d: d.update(x=1), args=(d,)); p.start(); p.join(); print(dict(d)); m.shutdown()
-    p = mp.Process(target=time.sleep, args=(50,)); p.start(); p.terminate(); p.join(); print(p.exitcode)
+    p = mp.Process(target=time.sleep, args=(500,)); p.start(); p.terminate(); p.join(); print(p.exitcode)
 P
 python3 t.py; echo "exit $?"; ls /dev/shm

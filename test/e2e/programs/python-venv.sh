@@ -1,4 +1,3 @@
-# timeout: 180s
 cd /tmp; python3 -m venv v && . v/bin/activate && python -c 'import sys; print(sys.prefix, sys.base_prefix)' && pip --version | cut -d' ' -f1
 mkdir -p p/hello && cat >p/setup.py <<'P'
 from setuptools import setup

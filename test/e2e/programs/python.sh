@@ -1,15 +1,14 @@
-# timeout: 120s
 cd /tmp; cat >t.py <<'P'
 import os, sys, subprocess, threading, asyncio, mmap, tempfile, signal, time, socket, select, json, hashlib, struct, fcntl, shutil, queue, random, errno, stat, ctypes, selectors, resource
 print(sys.version_info[:2], sys.platform, os.getcwd())
 print(subprocess.run(["sh", "-c", "cat; echo err >&2; exit 3"], input=b"in", capture_output=True))
 print(subprocess.check_output("echo $0 $X", shell=True, env={"X": "y"}, text=True))
-try: subprocess.run(["sleep", "5"], timeout=0.3)
+try: subprocess.run(["sleep", "99"], timeout=0.3)
 except subprocess.TimeoutExpired as e: print("timeout", round(e.timeout, 1))
 try: subprocess.run(["/nothere"])
 except FileNotFoundError as e: print(e)
 p = subprocess.Popen(["cat"], stdin=-1, stdout=-1); print(p.communicate(b"x" * 200000)[0].__len__(), p.returncode)
-p = subprocess.Popen(["sleep", "9"], start_new_session=True); os.killpg(p.pid, signal.SIGTERM); print(p.wait())
+p = subprocess.Popen(["sleep", "99"], start_new_session=True); os.killpg(p.pid, signal.SIGTERM); print(p.wait())
 # threads
 n = 0; lock = threading.Lock()
 def work():
@@ -18,14 +17,14 @@ def work():
         with lock: n += 1
 ts = [threading.Thread(target=work) for _ in range(16)]; [t.start() for t in ts]; [t.join() for t in ts]; print(n)
 q = queue.Queue(5); th = threading.Thread(target=lambda: [q.put(i) for i in range(100)]); th.start(); print(sum(q.get() for _ in range(100))); th.join()
-ev = threading.Event(); threading.Timer(0.1, ev.set).start(); print(ev.wait(5), ev.wait(0))
+ev = threading.Event(); threading.Timer(0.1, ev.set).start(); print(ev.wait(60), ev.wait(0))
 b = threading.Barrier(4); r = []; ts = [threading.Thread(target=lambda: r.append(b.wait() >= 0)) for _ in range(4)]; [t.start() for t in ts]; [t.join() for t in ts]; print(r)
 # asyncio
 async def main():
     p = await asyncio.create_subprocess_exec("tr", "a-z", "A-Z", stdin=-1, stdout=-1)
     out, _ = await p.communicate(b"async"); print(out, p.returncode)
     print(await asyncio.gather(*[asyncio.sleep(0.01 * i, i) for i in range(5)]))
-    try: await asyncio.wait_for(asyncio.sleep(9), 0.1)
+    try: await asyncio.wait_for(asyncio.sleep(99), 0.1)
     except asyncio.TimeoutError: print("async timeout")
     async def echo(r, w):
         w.write((await r.readline()).upper()); await w.drain(); w.close()
@@ -58,11 +57,11 @@ if pid == 0:
     except BlockingIOError: os._exit(2)
 print(os.waitpid(pid, 0)[1] >> 8)
 # sockets, select, signals
-a, c = socket.socketpair(); a.sendall(b"ping"); print(select.select([c], [], [], 1)[0] == [c], c.recv(9)); socket.send_fds(a, [b"fd"], [os.open("/etc/hostname", 0)]); d, fds, *_ = socket.recv_fds(c, 9, 1); print(d, len(os.read(fds[0], 99)) > 0)
-ep = select.epoll(); rd, wr = os.pipe(); ep.register(rd, select.EPOLLIN); print(ep.poll(0)); os.write(wr, b"1"); print(ep.poll(1) == [(rd, 1)])
-signal.signal(signal.SIGALRM, lambda s, f: print("alarm")); signal.setitimer(signal.ITIMER_REAL, 0.1); time.sleep(0.3)
+a, c = socket.socketpair(); a.sendall(b"ping"); print(select.select([c], [], [], 60)[0] == [c], c.recv(9)); socket.send_fds(a, [b"fd"], [os.open("/etc/hostname", 0)]); d, fds, *_ = socket.recv_fds(c, 9, 1); print(d, len(os.read(fds[0], 99)) > 0)
+ep = select.epoll(); rd, wr = os.pipe(); ep.register(rd, select.EPOLLIN); print(ep.poll(0)); os.write(wr, b"1"); print(ep.poll(60) == [(rd, 1)])
+signal.signal(signal.SIGALRM, lambda s, f: (print("alarm"), rung.append(1))); rung = []; signal.setitimer(signal.ITIMER_REAL, 0.1); [time.sleep(0.05) for _ in iter(lambda: len(rung), 1)]
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2]); os.kill(os.getpid(), signal.SIGUSR2); print(signal.sigwait([signal.SIGUSR2]))
-t = time.monotonic(); time.sleep(0.1); print(0.09 < time.monotonic() - t < 3); print(abs(time.time() - time.clock_gettime(0)) < 1)
+t = time.monotonic(); time.sleep(0.1); print(0.09 < time.monotonic() - t < 60); print(abs(time.time() - time.clock_gettime(0)) < 20)
 print(os.sched_getaffinity(0) != set(), os.cpu_count() >= 1, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 1000, os.times().user > 0)
 pid, fd = os.forkpty()
 if pid == 0: os.execlp("sh", "sh", "-c", "stty size; tty; echo pty")

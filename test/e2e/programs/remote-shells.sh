@@ -1,4 +1,3 @@
-# timeout: 120s
 # sshd with ssh, scp, sftp and forwarding; rsync over ssh and against its daemon; over lo.
 cd /tmp; mkdir -p k /run/sshd home src/sub; chmod 700 home
 sed -i '/^root:/s#:[^:]*$#:/bin/sh#' /etc/passwd # what root's bash does first is this machine's affair

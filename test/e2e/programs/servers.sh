@@ -1,8 +1,7 @@
-# timeout: 120s
 # Real servers and their clients over lo, in a namespace of their own.
 cat > /tmp/servers <<'S'
 ip link set lo up; cd /tmp
-up() { for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do curl -s -m 5 -o /dev/null "$1"; case $? in 7) sleep 0.2;; *) return;; esac; done; }
+up() { for i in $(seq 300); do curl -s -m 60 -o /dev/null "$1"; case $? in 7) sleep 0.2;; *) return;; esac; done; }
 redis-server --port 7777 --save "" --appendonly no >/dev/null 2>&1 &
 up http://127.0.0.1:7777/
 redis-cli -p 7777 set key value; redis-cli -p 7777 get key; redis-cli -p 7777 incr n
@@ -18,7 +17,7 @@ http { access_log off; client_body_temp_path a; proxy_temp_path b; fastcgi_temp_
 C
 nginx -c /tmp/ng/conf -p /tmp/ng & up http://127.0.0.1:8002/
 curl -s http://127.0.0.1:8002/ 'http://[::1]:8002/' -k https://127.0.0.1:8003/; curl -s http://127.0.0.1:8002/file | md5sum
-wrk -t1 -c 200 -d 1s http://127.0.0.1:8002/ > out; grep -c Requests/sec out; grep -E 'Socket errors|Non-2xx' out
+wrk -t1 -c 200 -d 1s --timeout 60s http://127.0.0.1:8002/ > out; grep -c Requests/sec out; grep -E 'Socket errors|Non-2xx' out
 kill -QUIT $(cat ng/pid); wait; cat ng/err
 cat > n.js <<'J'
 const h = require('http'); let n = 0
