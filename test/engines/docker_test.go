@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 )
 
@@ -11,8 +12,16 @@ import (
 const dockerPrelude = `E="docker -H unix://` + work + `/docker.sock"
 run() { $E run --runtime $R --name $N --network none "$@"; }`
 
+var dockerOnce sync.Once
+
 // startDocker starts Docker's daemon with its own containerd.
 func startDocker(t *testing.T) {
+	t.Helper()
+	dockerOnce.Do(func() { launchDocker(t) })
+}
+
+func launchDocker(t *testing.T) {
+	t.Helper()
 	dir := filepath.Join(work, "docker")
 	config, err := json.Marshal(map[string]any{
 		"data-root": dir + "/data", "exec-root": dir + "/exec", "pidfile": dir + "/pid", "hosts": []string{"unix://" + work + "/docker.sock"},

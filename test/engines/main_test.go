@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -143,7 +144,11 @@ func reapOrphans() {
 	for {
 		time.Sleep(100 * time.Millisecond)
 		for _, pid := range orphans() {
-			_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
+			ownChildren.Lock()
+			if !ownChildren.pids[pid] {
+				_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
+			}
+			ownChildren.Unlock()
 		}
 	}
 }
@@ -172,3 +177,9 @@ func orphans() []int {
 }
 
 var ownSession, _ = unix.Getsid(0)
+
+// ownChildren are children in sessions of their own that are waited for elsewhere.
+var ownChildren = struct {
+	sync.Mutex
+	pids map[int]bool
+}{pids: map[int]bool{}}

@@ -12,6 +12,13 @@ const podmanPrelude = `E="podman --tmpdir ` + work + `/podman/tmp --runtime $R"
 run() { $E run --name $N --network none --cgroup-parent $PARENT "$@"; }`
 
 func TestPodman(t *testing.T) {
+	podman(t)
+	runCases(t, "podman", podmanPrelude)
+}
+
+// podman configures Podman, for which no daemon runs, and loads the image.
+func podman(t *testing.T) {
+	t.Helper()
 	dir := filepath.Join(work, "podman")
 	write(t, filepath.Join(dir, "containers.conf"), fmt.Sprintf(`[containers]
 # Without CAP_SYS_RESOURCE the defaults cannot be set.
@@ -27,10 +34,12 @@ network_config_dir = "%s/net"
 `, runtimeBinary(t), dir))
 	write(t, filepath.Join(dir, "storage.conf"), fmt.Sprintf("[storage]\ndriver = \"overlay\"\ngraphroot = \"%s/graph\"\nrunroot = \"%s/run\"\n", dir, dir))
 	write(t, "/etc/containers/policy.json", `{"default": [{"type": "insecureAcceptAnything"}]}`)
-	t.Setenv("CONTAINERS_CONF", filepath.Join(dir, "containers.conf"))
-	t.Setenv("CONTAINERS_STORAGE_CONF", filepath.Join(dir, "storage.conf"))
+	for name, file := range map[string]string{"CONTAINERS_CONF": "containers.conf", "CONTAINERS_STORAGE_CONF": "storage.conf"} {
+		if err := os.Setenv(name, filepath.Join(dir, file)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	must(t, "podman", "--tmpdir", dir+"/tmp", "load", "-q", "-i", imageArchive(t))
-	runCases(t, "podman", podmanPrelude)
 }
 
 func write(t *testing.T, path, text string) {
