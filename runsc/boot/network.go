@@ -3,6 +3,7 @@ package boot
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -29,17 +30,40 @@ func takeNetwork(args *control.CreateArgs) (*hostNetwork, error) {
 	if err := json.Unmarshal(args.Network, &n.config); err != nil {
 		return nil, fmt.Errorf("read the network's configuration: %w", err)
 	}
-	for _, f := range args.Files {
+	return n, n.take(args.Files)
+}
+
+// take duplicates descriptors of a network.
+func (n *hostNetwork) take(files []*os.File) error {
+	for _, f := range files {
 		fd, err := dupFile(f)
 		if err != nil {
 			n.close()
-			return nil, err
+			return err
 		}
 		// Reading blocks in the host: a poller between would cost a wake-up a frame.
 		_ = unix.SetNonblock(fd, false)
 		n.fds = append(n.fds, fd)
 	}
-	return n, nil
+	return nil
+}
+
+// Attach implements control.Inspector: interfaces that appeared since the container was
+// created.
+func (s *Sentry) Attach(args *control.AttachArgs) error {
+	defer closeFiles(args.Files)
+	c, err := s.container(args.ID)
+	if err != nil {
+		return err
+	}
+	n := &hostNetwork{}
+	if err := json.Unmarshal(args.Network, &n.config); err != nil {
+		return fmt.Errorf("read the network's configuration: %w", err)
+	}
+	if err := n.take(args.Files); err != nil {
+		return err
+	}
+	return n.apply(c.ns.Net)
 }
 
 // close closes what no interface has taken. A nil network has nothing to close.

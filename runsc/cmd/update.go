@@ -28,6 +28,7 @@ type updateFlags struct {
 	rtRuntime             int64
 	l3Schema, memBwSchema string
 	kernel, kernelTCP     string
+	attach                bool
 	changed               func(string) bool
 }
 
@@ -36,10 +37,17 @@ func (a *app) updateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "update [command options] <container-id>", Short: "update container resource constraints", Args: exactArgs(1),
 		Long: `The update command changes the limits of a container. --resources takes an object like
-linux.resources of config.json; all other options are then ignored.`,
+linux.resources of config.json; all other options are then ignored. With --network-attach it
+changes no limit: it gives a sandbox the interfaces that its network namespace has got since
+it was created (--network sandbox reads them once).`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			u.changed = cmd.Flags().Changed
-			return a.withLocked(args[0], func(c *container.Container) error { return a.update(c, u) })
+			return a.withLocked(args[0], func(c *container.Container) error {
+				if u.attach {
+					return c.AttachNetwork(a.log.warn)
+				}
+				return a.update(c, u)
+			})
 		},
 	}
 	f := cmd.Flags()
@@ -60,6 +68,7 @@ linux.resources of config.json; all other options are then ignored.`,
 	f.StringVar(&u.kernelTCP, "kernel-memory-tcp", "", "(obsolete; do not use)")
 	f.StringVar(&u.l3Schema, "l3-cache-schema", "", "refused: Intel RDT is not supported")
 	f.StringVar(&u.memBwSchema, "mem-bw-schema", "", "refused: Intel RDT is not supported")
+	f.BoolVar(&u.attach, "network-attach", false, "take over the interfaces that appeared in the container's network namespace since it was created")
 	return cmd
 }
 

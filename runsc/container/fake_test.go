@@ -213,6 +213,7 @@ func (f *fakeSentry) Processes(string) ([]control.Process, error) {
 }
 func (f *fakeSentry) Stats(string) (*control.Stats, error)     { return &control.Stats{Pids: 1}, nil }
 func (f *fakeSentry) Update(*control.UpdateArgs) error         { return nil }
+func (f *fakeSentry) Attach(*control.AttachArgs) error         { return nil }
 func (f *fakeSentry) Debug(*control.DebugArgs) (string, error) { return "", nil }
 func (f *fakeSentry) State(id string) (control.ContainerStatus, error) {
 	f.mu.Lock()

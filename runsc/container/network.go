@@ -7,6 +7,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"lazaret/runsc/control"
 	"lazaret/runsc/hostnet"
 )
 
@@ -37,7 +38,42 @@ func (cr *creator) network() error {
 		return fmt.Errorf("encode the network: %w", err)
 	}
 	cr.args.Files = n.Files
+	cr.c.Links = n.Links()
 	return nil
+}
+
+// AttachNetwork takes over the interfaces that the container's network namespace has got
+// since. Preconditions: c is locked.
+func (c *Container) AttachNetwork(warn func(string)) error {
+	switch {
+	case c.IsSub():
+		return fmt.Errorf("the network is that of its sandbox: attach to %s", c.SandboxID)
+	case c.Flags.Network != "sandbox":
+		return fmt.Errorf("with --network %s a container has no interfaces of a namespace", c.Flags.Network)
+	case c.Status() == Stopped:
+		return errors.New("container not running")
+	}
+	path := givenNetNS(c.Spec)
+	if path == "" {
+		path = fmt.Sprintf("/proc/%d/ns/net", c.Sentry.PID)
+	}
+	n, err := hostnet.TakeMore(path, c.Links, warn)
+	if err != nil {
+		return err
+	}
+	defer n.Close() // the Sentry has its own copies then
+	if len(n.Config.Links) == 0 {
+		return nil
+	}
+	args := &control.AttachArgs{ID: c.ID, Files: n.Files}
+	if args.Network, err = json.Marshal(&n.Config); err != nil {
+		return fmt.Errorf("encode the network: %w", err)
+	}
+	if err := c.Client().Attach(args); err != nil {
+		return c.explain("attach the network", err)
+	}
+	c.Links = append(c.Links, n.Links()...)
+	return c.save()
 }
 
 // networkNamespace returns the namespace that holds the container's interfaces: false if

@@ -57,6 +57,9 @@ type State struct {
 	Net     Proc `json:"net"`  // the network proxy; none but with --network user
 	Init    Proc `json:"init"` // what engines know as the container's process
 
+	// Links are the numbers of the interfaces that were taken over (--network sandbox).
+	Links []int32 `json:"links,omitempty"`
+
 	// Published are the ports of the host that lead inside, for people.
 	Published []string `json:"published,omitempty"`
 

@@ -74,6 +74,7 @@ func (f *fakeSentry) Processes(string) ([]Process, error) {
 func (f *fakeSentry) Stats(string) (*Stats, error)          { return &Stats{Pids: 3}, f.err }
 func (f *fakeSentry) State(string) (ContainerStatus, error) { return StatusRunning, f.err }
 func (f *fakeSentry) Update(*UpdateArgs) error              { return f.err }
+func (f *fakeSentry) Attach(*AttachArgs) error              { return f.err }
 func (f *fakeSentry) Debug(a *DebugArgs) (string, error)    { return f.text, f.err }
 func (f *fakeSentry) signalled() []SignalArgs {
 	f.mu.Lock()
@@ -121,6 +122,7 @@ func TestMethods(t *testing.T) {
 		"shutdown": func() error { return c.Shutdown() },
 		"resize":   func() error { return c.Resize(&ResizeArgs{ID: "c1", Cols: 80, Rows: 25}) },
 		"update":   func() error { return c.Update(&UpdateArgs{ID: "c1"}) },
+		"attach":   func() error { return c.Attach(&AttachArgs{ID: "c1"}) },
 	} {
 		if err := call(); err != nil {
 			t.Errorf("%s: %v", name, err)

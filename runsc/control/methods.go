@@ -140,6 +140,9 @@ func (c *Client) State(id string) (ContainerStatus, error) {
 // Update passes new limits on.
 func (c *Client) Update(args *UpdateArgs) error { return c.do(methodUpdate, args, nil, nil) }
 
+// Attach gives a network further interfaces; args.Files stay the caller's.
+func (c *Client) Attach(args *AttachArgs) error { return c.do(methodAttach, args, args.Files, nil) }
+
 // Debug returns text for people. It can hold anything but escape sequences.
 func (c *Client) Debug(args *DebugArgs) (string, error) {
 	var text string

@@ -55,6 +55,7 @@ type Inspector interface {
 	Stats(id string) (*Stats, error)
 	State(id string) (ContainerStatus, error)
 	Update(args *UpdateArgs) error
+	Attach(args *AttachArgs) error // owns args.Files
 	Debug(args *DebugArgs) (string, error)
 }
 
@@ -225,7 +226,7 @@ func closeFiles(files []*os.File) {
 	}
 }
 
-// call runs the handler's method. Only create and exec take files.
+// call runs the handler's method. Only create, exec and attach take files.
 func (s *Server) call(ctx context.Context, req *request, files []*os.File) (any, error) {
 	h := s.handler
 	switch req.Method {
@@ -253,6 +254,15 @@ func (s *Server) call(ctx context.Context, req *request, files []*os.File) (any,
 		}
 		args.Files = files
 		return result(h.Exec(args))
+	}
+	if req.Method == methodAttach {
+		args, err := decode[AttachArgs](req.Args)
+		if err != nil {
+			closeFiles(files)
+			return nil, err
+		}
+		args.Files = files
+		return nil, h.Attach(args)
 	}
 	closeFiles(files)
 	switch req.Method {

@@ -20,6 +20,7 @@ const (
 	methodDebug     = "debug"
 	methodResize    = "resize"
 	methodUpdate    = "update"
+	methodAttach    = "attach"
 	methodDestroy   = "destroy"
 	methodShutdown  = "shutdown"
 )
@@ -50,6 +51,14 @@ type CreateArgs struct {
 	Network json.RawMessage `json:"network,omitempty"`
 
 	Files []*os.File `json:"-"`
+}
+
+// AttachArgs gives the network of a sandbox's first container further interfaces. Network and
+// Files are as in CreateArgs.
+type AttachArgs struct {
+	ID      string          `json:"id"`
+	Network json.RawMessage `json:"network"`
+	Files   []*os.File      `json:"-"`
 }
 
 // ExecArgs starts a further process in a running container.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -32,6 +33,15 @@ var ErrOwn = errors.New("it is the namespace that runsc itself is in")
 // Take takes over the interfaces of the network namespace at path. warn hears of
 // interfaces that are left out.
 func Take(path string, warn func(string)) (*Network, error) {
+	return take(path, nil, warn)
+}
+
+// TakeMore takes over those that are not in have, which a sandbox has already.
+func TakeMore(path string, have []int32, warn func(string)) (*Network, error) {
+	return take(path, have, warn)
+}
+
+func take(path string, have []int32, warn func(string)) (*Network, error) {
 	type result struct {
 		n   *Network
 		err error
@@ -40,7 +50,7 @@ func Take(path string, warn func(string)) (*Network, error) {
 	go func() {
 		// The thread is not unlocked: it ends with the goroutine, and its namespace with it.
 		runtime.LockOSThread()
-		n, err := takeIn(path, warn)
+		n, err := takeIn(path, have, warn)
 		done <- result{n, err}
 	}()
 	r := <-done
@@ -50,7 +60,7 @@ func Take(path string, warn func(string)) (*Network, error) {
 	return r.n, nil
 }
 
-func takeIn(path string, warn func(string)) (*Network, error) {
+func takeIn(path string, have []int32, warn func(string)) (*Network, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -73,19 +83,45 @@ func takeIn(path string, warn func(string)) (*Network, error) {
 	if n.Config, err = readConfig(warn); err != nil {
 		return nil, err
 	}
-	if err := n.open(); err != nil {
+	if len(have) > 0 {
+		n.leaveOut(have)
+	}
+	if err := n.open(len(have) > 0); err != nil {
 		n.Close()
 		return nil, err
 	}
 	return n, nil
 }
 
+// Links are the numbers of the interfaces, without lo.
+func (n *Network) Links() []int32 {
+	var out []int32
+	for i := range n.Config.Links {
+		if l := &n.Config.Links[i]; l.Flags&unix.IFF_LOOPBACK == 0 {
+			out = append(out, l.Index)
+		}
+	}
+	return out
+}
+
+// leaveOut removes lo and the interfaces in have, with what belongs to them.
+func (n *Network) leaveOut(have []int32) {
+	known := map[int32]bool{}
+	n.Config.Links = slices.DeleteFunc(n.Config.Links, func(l netstack.HostLink) bool {
+		known[l.Index] = l.Flags&unix.IFF_LOOPBACK != 0 || slices.Contains(have, l.Index)
+		return known[l.Index]
+	})
+	n.Config.Routes = slices.DeleteFunc(n.Config.Routes, func(r netstack.Route) bool { return known[r.Link] })
+	n.Config.Neighbours = slices.DeleteFunc(n.Config.Neighbours, func(e netstack.Neighbour) bool { return known[e.Link] })
+}
+
 // open makes the descriptors: all packet sockets first, then what silences the host.
-func (n *Network) open() error {
+// claimed says that the sandbox has made its claim before.
+func (n *Network) open(claimed bool) error {
 	var held []*os.File
 	defer func() { n.Files = append(n.Files, held...) }()
 	for i := range n.Config.Links {
-		if n.Config.Links[i].Flags&unix.IFF_LOOPBACK == 0 {
+		if !claimed && n.Config.Links[i].Flags&unix.IFF_LOOPBACK == 0 {
 			fd, err := claim()
 			if err != nil {
 				return err
