@@ -108,7 +108,7 @@ func TestNetworkClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	awaitPort := "for i in 1 2 3 4 5 6 7 8 9; do curl -s -o /dev/null http://" + outside4 + ":8001/ && break; sleep 0.3; done\n"
+	awaitPort := "for i in $(seq 100); do curl -s -o /dev/null http://" + outside4 + ":8001/ && break; sleep 0.3; done\n"
 	a := v.networked(show+"\necho ==\n"+awaitPort+fmt.Sprintf(`
 curl -s http://%s:8001/big | wc -c; curl -g -s 'http://[%s]:8001/big' | wc -c
 for a in %s %s %s %s; do ping -q -c 2 -i 0.2 $a | grep -o ' 0%% packet loss'; done
@@ -147,7 +147,7 @@ exec nginx -c /tmp/ng/conf -p /tmp/ng`)
 	id := newID()
 	r.detached(t, "run", "--detach", "--bundle", b.dir, id).must(t, "run")
 	t.Cleanup(func() { nothingLeft(t, r, id) })
-	get := "for i in 1 2 3 4 5 6 7 8 9; do curl -s -m 5 http://" + inside4 + ":8002/ && break; sleep 0.3; done"
+	get := "for i in $(seq 100); do curl -s -m 5 http://" + inside4 + ":8002/ && break; sleep 0.3; done"
 	if got := v.outside(get); got != "hello\n" {
 		t.Fatalf("nginx says %q", got)
 	}
