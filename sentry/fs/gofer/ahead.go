@@ -175,7 +175,10 @@ func (d *directory) readAhead(limit int, p purpose) (*proto.Listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	how := proto.ListHow{Dirs: 1, Attrs: p == forLookup || d.fs.unused.Load() < maxUnused}
+	how := proto.ListHow{Dirs: 1, Attrs: p == forLookup}
+	if p == forReading && d.fs.unused.Load() < maxUnused {
+		how.Attrs = true
+	}
 	if p == forReading && parent != nil {
 		if next := parent.following(names[0]); next != nil {
 			how.Dirs = d.fs.nextWindow()

@@ -19,8 +19,8 @@ func (d *directory) Lookup(_ *vfs.Context, name string) (vfs.Inode, error) {
 	if i, err, ok := d.fromListing(name); ok {
 		return i, err
 	}
-	if d.missed() {
-		if _, err := d.fetch(maxFetch, forLookup); err == nil {
+	if p, ok := d.missed(); ok {
+		if _, err := d.fetch(maxFetch, p); err == nil {
 			if i, err, ok := d.fromListing(name); ok {
 				return i, err
 			}

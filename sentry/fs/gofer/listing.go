@@ -12,6 +12,7 @@ type purpose uint8
 
 const (
 	forLookup  purpose = iota // to look names up: with all attributes
+	forNames                  // to know what is not there
 	forReading                // to be read by an application, which may want names only
 )
 
@@ -22,7 +23,7 @@ func (d *directory) fetch(limit int, p purpose) (*proto.Listing, error) {
 	if p == forReading {
 		d.read = true
 	}
-	if d.list != nil && d.reported && (p == forReading || !d.list.Plain()) {
+	if d.list != nil && d.reported && (p != forLookup || !d.list.Plain()) {
 		defer d.mu.Unlock()
 		d.used = true
 		return d.list, nil

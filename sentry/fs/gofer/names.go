@@ -38,12 +38,15 @@ type entry struct {
 	target string // of a symbolic link, or "" if that is not known
 }
 
-// A directory is fetched whole after a number of lookups that had to ask: one, and one
+// A directory is fetched whole after a number of lookups that had to ask: some, and one
 // more for each so many bytes of the directory's size, since a long listing costs as much
-// as many questions. maxFetch is the size in bytes of a listing above which it is given up.
+// as many questions. The names alone, which answer for all that is not there, cost less.
+// maxFetch is the size in bytes of a listing above which it is given up.
 const (
 	fetchAfter   = 2
 	bytesPerMiss = 1 << 12
+	namesPerMiss = 1 << 14 // bytes, if only names are fetched
+	smallDir     = 1 << 13 // bytes of a directory that is fetched with attributes at once
 	maxFetch     = 1 << 20
 )
 
@@ -53,12 +56,17 @@ const maxStale = 1024
 // maxCertain bounds certain; above it all are asked for again.
 const maxCertain = 1 << 16
 
-// missed counts a lookup that has to ask, and says whether to fetch the directory.
-func (d *directory) missed() bool {
+// missed counts a lookup that has to ask, and says whether to fetch the directory, and what
+// for.
+func (d *directory) missed() (p purpose, fetch bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.misses++
-	return d.reported && d.misses == fetchAfter+int(min(d.attr.Size, maxFetch)/bytesPerMiss)
+	p, size, per := forLookup, int(min(d.attr.Size, maxFetch)), bytesPerMiss
+	if d.list == nil && d.known == nil && size > smallDir && !d.fs.shared {
+		p, per = forNames, namesPerMiss
+	}
+	return p, d.reported && d.misses == fetchAfter+size/per
 }
 
 // fromListing looks name up in what is remembered of the directory.

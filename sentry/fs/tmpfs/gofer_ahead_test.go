@@ -337,6 +337,42 @@ func TestReadAheadLarge(t *testing.T) {
 	}
 }
 
+// TestMissingNames: what is not in a large directory is soon known without asking, and so
+// is all that is, once enough of it was looked at.
+func TestMissingNames(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 3000 {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint("file", i)), []byte("x"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w, requests := countedWorld(t, dir)
+	for i := range 1000 {
+		if _, err := vfs.Lookup(w.ctx, w.cwd(), fmt.Sprint("missing", i), 0); err != abi.ENOENT {
+			t.Fatal(i, err)
+		}
+	}
+	if n := requests.Load(); n > 100 {
+		t.Errorf("%d requests for what is not there", n)
+	}
+	for i := range 3000 {
+		p, err := vfs.Lookup(w.ctx, w.cwd(), fmt.Sprint("file", i), 0)
+		if err != nil {
+			t.Fatal(i, err)
+		}
+		if a, _, err := vfs.Stat(w.ctx, p); err != nil || a.Size != 1 {
+			t.Fatal(i, a.Size, err)
+		}
+	}
+	if n := requests.Load(); n > 300 {
+		t.Errorf("%d requests for all that is there", n)
+	}
+	w.write(t, "missing1", "now")
+	if got := w.read(t, "missing1"); got != "now" {
+		t.Errorf("%q in a file that was not there", got)
+	}
+}
+
 // BenchmarkFind is what the kernel does for a walk, and how many requests it makes.
 func BenchmarkFind(b *testing.B) {
 	dir := b.TempDir()
