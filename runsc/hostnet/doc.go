@@ -8,6 +8,9 @@
 // descriptors that the Sentry holds, so that the interface is the host's again when the
 // Sentry ends, however it ends.
 //
+// It also has what the other modes need of the host: the sockets of published ports and the
+// host's resolvers (--network user), and what interfaces there are (--network host).
+//
 // Neighbours: container calls Take after the hooks; boot hands the result to netstack.
 //
 // Host calls: setns, packet and netlink sockets, bpf; in runsc, before anything hostile is

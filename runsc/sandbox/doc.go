@@ -1,7 +1,9 @@
-// Package sandbox starts and confines the two processes of a sandbox: the Sentry (the
-// kernel in user space) and, one for each container, the Gofer (its file server).
+// Package sandbox starts and confines the processes of a sandbox: the Sentry (the kernel in
+// user space), one Gofer for each container (its file server) and, with --network user, the
+// network proxy, which holds the host's sockets.
 //
-// runsc re-executes itself (/proc/self/exe) as the hidden commands "boot" and "gofer".
+// runsc re-executes itself (/proc/self/exe) as the hidden commands "boot", "gofer" and
+// "netproxy".
 // The namespaces, the user mapping and the donated files are made by the parent at clone
 // time; everything that a process can only do to itself (empty root, capabilities,
 // no_new_privs, rlimits, seccomp) it does in ConfineSentry or GoferMain, before any
@@ -12,5 +14,5 @@
 // Key types: Config and Sandbox (parent side), BootConfig and GoferConfig (child side).
 // Neighbours: runsc/cmd calls Start; runsc/boot calls ReadBootConfig, ConfineSentry and
 // BootConfig.Ready; gofer/server serves what GoferMain prepared; runsc/seccomp holds the
-// policies. There are no locks.
+// policies; netproxy is what the network proxy does. There are no locks.
 package sandbox

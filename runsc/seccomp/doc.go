@@ -1,5 +1,5 @@
-// Package seccomp holds which host system calls the Sentry and the Gofer may make, each
-// with its reason, and installs the compiled filters.
+// Package seccomp holds which host system calls the Sentry, the Gofer and the network proxy may
+// make, each with its reason, and installs the compiled filters.
 //
 // Policies are Go data (Policy, Rule, Cond). tools/seccompgen compiles each Filter with
 // libseccomp into BPF for every architecture; the result is committed here and embedded,
