@@ -40,6 +40,7 @@ func outside() (int, error) {
 	if os.Geteuid() != 0 {
 		return 1, errors.New("engines need root")
 	}
+	removeStale()
 	group := fmt.Sprintf("engines-%d", os.Getpid())
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
@@ -95,6 +96,17 @@ func removeGroups(group string) error {
 		}
 	}
 	return left
+}
+
+// removeStale removes the groups of runs that were killed.
+func removeStale() {
+	dirs, _ := filepath.Glob("/sys/fs/cgroup/*/engines-*")
+	for _, dir := range dirs {
+		var pid int
+		if _, err := fmt.Sscanf(filepath.Base(dir), "engines-%d", &pid); err == nil && unix.Kill(pid, 0) == unix.ESRCH {
+			_ = removeGroups(filepath.Base(dir)) // what still runs there is not ours to end
+		}
+	}
 }
 
 // inside prepares the namespaces and runs the tests as their process 1.
