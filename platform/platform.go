@@ -128,6 +128,17 @@ type Site struct {
 	Len   uint8    // its length
 }
 
+// Answerer is what a Context also is when it can answer system calls by itself.
+type Answerer interface {
+	// SetAnswer says that system call nr returns v, whatever its arguments: the thread's
+	// next calls may return that without an event. It is called by the task's goroutine.
+	SetAnswer(nr uint64, v uint32)
+
+	// ClearAnswers takes all answers back: calls that begin after it returns are events.
+	// It may be called from any goroutine, at any time.
+	ClearAnswers()
+}
+
 // EventKind says why Switch returned.
 type EventKind uint8
 

@@ -151,6 +151,9 @@ func (a *addressSpace) Release() {
 	}
 	delete(p.spaces, a.pid)
 	threads := a.threads
+	for t := range threads {
+		p.counters.answered += t.slot.get(slotAnswered)
+	}
 	a.threads = nil
 	p.mu.Unlock()
 

@@ -26,6 +26,7 @@ type context struct {
 	target      atomic.Uint64 // pid<<32 | tid of the stub thread, for Interrupt
 
 	// Guarded by the platform's mutex.
+	answering     *stubThread // where answers go; nil when there is no thread
 	watchSwitches uint64
 	watchTicks    int
 
@@ -112,6 +113,7 @@ func (c *context) bind(a *addressSpace) error {
 			return err
 		}
 		c.target.Store(0)
+		c.setAnswering(nil)
 		c.thread.end()
 		c.thread = nil
 	}
@@ -120,6 +122,7 @@ func (c *context) bind(a *addressSpace) error {
 		return fmt.Errorf("make a stub thread: %w", err)
 	}
 	c.thread = t
+	c.setAnswering(t)
 	c.target.Store(uint64(a.pid)<<32 | uint64(t.tid))
 	c.p.place.moved(c)
 	return nil
@@ -147,6 +150,7 @@ func (c *context) signal() {
 func (c *context) Release() {
 	c.p.place.leave(c)
 	c.target.Store(0)
+	c.setAnswering(nil)
 	if c.thread != nil {
 		c.thread.end()
 		c.thread = nil

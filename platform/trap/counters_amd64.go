@@ -11,6 +11,7 @@ type counters struct {
 	events                         [platform.EventException + 1]atomic.Uint64
 	lost, notRun, dropped          atomic.Uint64
 	gate, refused, asked           atomic.Uint64
+	answered                       uint64 // by threads that are gone; guarded by trapPlatform.mu
 	maps, unmaps, protects         atomic.Uint64
 	requests, stubs, threads, kept atomic.Uint64
 }
@@ -20,8 +21,12 @@ func (p *trapPlatform) Counters() []platform.Counter {
 	n, pl := &p.counters, &p.place.counters
 	p.mu.Lock()
 	spaces, threads := uint64(len(p.spaces)), 0
+	answered := n.answered
 	for _, a := range p.spaces {
 		threads += len(a.threads)
+		for t := range a.threads {
+			answered += t.slot.get(slotAnswered)
+		}
 	}
 	p.mu.Unlock()
 	p.place.mu.Lock()
@@ -43,6 +48,7 @@ func (p *trapPlatform) Counters() []platform.Counter {
 		{Name: "foreign signals dropped", Value: n.dropped.Load()},
 		{Name: "calls through the gate", Value: n.gate.Load()},
 		{Name: "calls that the gate refused", Value: n.refused.Load()},
+		{Name: "calls answered by the gate", Value: answered},
 		{Name: "vectors asked for", Value: n.asked.Load()},
 		{Name: "maps", Value: n.maps.Load()},
 		{Name: "unmaps", Value: n.unmaps.Load()},

@@ -96,10 +96,18 @@
 //   - Pages that can be written, or are shared, are not patched; changing the mapping,
 //     its permissions, or the bytes (by a debugger) puts the page back first. For a thread
 //     that is traced or single-steps, all pages are, for good.
+//   - Loads that look at code are rare: unwinders look for rt_sigreturn, which is not
+//     patched. A program that sums up its own code may see a difference.
 //   - Code that jumps to the system call instruction itself finds it (mov; syscall) or
 //     the jump (syscall; cmp). Code that jumps to the cmp, or comes back there from
 //     a signal handler, executes an instruction that does not exist: the Sentry does the
 //     cmp in its place. Where it resumes a thread there itself, it does so before.
+//
+// Some calls the gate answers itself, with what the Sentry has put into the slot
+// (SetAnswer): those whose results change so rarely that whoever changes them can take the
+// answers back. Which and when is the kernel's business (sentry/kernel/answers.go). The
+// slot is the program's to write: it can lie to itself about its process number. What the
+// Sentry knows does not come from there.
 //
 // The vectors stay in their registers while the Sentry works. When it needs them (signal
 // frames, clone, debuggers) it asks (goSave) and the thread stores them.
@@ -112,6 +120,21 @@
 // but these few instructions; to execute any part of one, from anywhere, is to jump to the
 // gate with registers of one's choice. A thread that does not give its vectors loses its
 // process like one that does not stop.
+//
+// Of the 533 places in Debian's libc.so.6 that hold the instruction's bytes 501 can be
+// replaced (436 by the mov before, 65 by the cmp behind), of musl's 241 of 245 that have the
+// mov, and the one in Go that nearly all of its calls go through.
+//
+// Measured side by side on a machine of two processors that was busy with 20 other
+// threads, in ns a call, the least of 1500 runs (the same program natively, with all calls
+// by signal, and now):
+//
+//	call                        native  signal   gate
+//	getppid, getpid                929    3346      6
+//	getpriority, by syscall(3)     877    3395    702
+//	pread, 4 KiB                  1263    3972   1119
+//	fstat                         1190    6010   2995
+//	pipe, write and read          2300       -   1305
 //
 // # Hand-over
 //

@@ -13,7 +13,7 @@ const syscallLen = 2
 // inGate says whether a thread was stopped on its way through the gate: the Sentry does
 // not know of its call yet.
 func inGate(rip uint64) bool {
-	return rip >= codeBase+codeGate && rip < codeBase+codeLen || rip == gatePost
+	return rip >= codeBase+codeGate && rip < codeBase+codeEnd || rip == gatePost
 }
 
 // gateCall reads the registers of a thread that has made a call through the gate.
@@ -28,7 +28,7 @@ func (c *context) gateCall(regs *platform.Regs) platform.Event {
 	} {
 		*p = s.get(slotRegs + 8*i)
 	}
-	regs.Rip, regs.Eflags, regs.Rsp = s.get(slotIret), s.get(slotIret+16), s.get(slotIret+24)
+	regs.Rip, regs.Eflags, regs.Rsp = s.returnTo(), s.get(slotIret+16), s.get(slotIret+24)
 	if c.p.fsgs {
 		t.fsBase = s.get(slotFS)
 	}
@@ -36,6 +36,10 @@ func (c *context) gateCall(regs *platform.Regs) platform.Event {
 	c.p.counters.gate.Add(1)
 	return t.called(regs)
 }
+
+// returnTo is where a call through the gate returns to. (Behind that may be a comparison
+// that a patch covers: platform.Patcher's Skip.)
+func (s slot) returnTo() uint64 { return s.get(slotIret) &^ gateTags }
 
 // called makes of registers at a system call instruction's end those that it leaves.
 func (t *stubThread) called(regs *platform.Regs) platform.Event {
@@ -55,14 +59,14 @@ func (t *stubThread) called(regs *platform.Regs) platform.Event {
 func (t *stubThread) leaveGate(regs *platform.Regs) (answered bool) {
 	s := t.slot
 	stack := s.addr(slotIret)
-	ret := regs.R11
+	ret := regs.R11 &^ gateTags
 	switch {
-	case regs.Rip > localEntry && regs.Rip < codeBase+codeLen:
-		regs.Rip, regs.Eflags, regs.Rsp = s.get(slotIret), s.get(slotIret+16), s.get(slotIret+24)
+	case regs.Rip > localEntry && regs.Rip < codeBase+codeEnd:
+		regs.Rip, regs.Eflags, regs.Rsp = s.returnTo(), s.get(slotIret+16), s.get(slotIret+24)
 		regs.Rcx, regs.R11 = regs.Rip, regs.Eflags
 		return true
 	case regs.Rsp == stack+16:
-		ret, regs.Eflags, regs.Rsp = s.get(slotIret), s.get(slotIret+16), s.get(slotIret+24)
+		ret, regs.Eflags, regs.Rsp = s.returnTo(), s.get(slotIret+16), s.get(slotIret+24)
 	case regs.Rsp == stack+24:
 		regs.Rsp = s.get(slotIret + 24)
 	}

@@ -47,7 +47,7 @@ func (v *victim) call() (platform.Event, error) {
 // program's instructions, with the registers and vectors that it has there.
 func TestGate(t *testing.T) {
 	p := hostile(t)
-	p.watchLimit = 1 << 30
+	p.bear(1 << 30)
 	v := newVictim(t, p, throughGate(t, p, 39))
 	defer v.close()
 	v.regs = platform.Regs{
@@ -108,6 +108,7 @@ func TestGate(t *testing.T) {
 // call or runs into a fault; a thread that will not give its vectors loses its process.
 func TestGateForged(t *testing.T) {
 	p := hostile(t)
+	p.bear(1 << 30)
 	v := newVictim(t, p, throughGate(t, p, 39))
 	v.regs.GsBase = victimData
 	mem := make([]byte, abi.PageSize)
@@ -119,6 +120,7 @@ func TestGateForged(t *testing.T) {
 		t.Errorf("gs %#x, memory changed there, %v", v.regs.GsBase, err)
 	}
 	v.close()
+	p.bear(3)
 	for off := uint64(codeGate); off < codeLen; off++ {
 		v := newVictim(t, p, []byte{0xf4})
 		v.regs.Rip = codeBase + off
@@ -128,12 +130,14 @@ func TestGateForged(t *testing.T) {
 		}
 		v.close()
 	}
+	p.bear(1 << 30)
 	// A thread that never gives its vectors: by its own doing it is gone.
 	v = newVictim(t, p, throughGate(t, p, 39))
 	defer v.close()
 	if ev, err := v.call(); err != nil || ev.Kind != platform.EventSyscall {
 		t.Fatal(ev, err)
 	}
+	p.bear(3)
 	s := v.ctx.thread.slot
 	s.word(slotFlags).Store(flagExit)
 	s.word(slotGo).Store(goRun)
@@ -157,6 +161,7 @@ func TestFindSite(t *testing.T) {
 		{"after mov %rcx,%r10", "\x49\x89\xca\xb8\x27\x00\x00\x00", "\xc3", 39, true, false},
 		{"mov rax", "\x90\x48\xc7\xc0\x27\x00\x00\x00", "\xc3", 39, true, false},
 		{"made with another number", "\x90\xb8\x27\x00\x00\x00", "\xc3", 40, false, false},
+		{"rt_sigreturn", "\x90\x48\xc7\xc0\x0f\x00\x00\x00", "\xc3", 15, false, false},
 		{"mov r8d", "\x41\xb8\x27\x00\x00\x00", "\xc3", 39, false, false},
 		{"mov 39(%r8),%rdi", "\x49\x8b\xb8\x27\x00\x00\x00", "\xc3", 39, false, false},
 		{"movl $39,-72(%rsp)", "\xc7\x44\x24\xb8\x27\x00\x00\x00", "\xc3", 39, false, false},
@@ -180,6 +185,7 @@ func TestFindSite(t *testing.T) {
 // The comparison that is done in a program's place sets the flags as the processor does.
 func TestSkip(t *testing.T) {
 	p := hostile(t)
+	p.bear(1 << 30)
 	s := platform.Site{End: 0x1000, Over: true, Len: 6, Insn: [8]byte{0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff}}
 	// cmp $-4095, %rax; syscall
 	v := newVictim(t, p, append(slices.Clone(s.Insn[:6]), 0x0f, 0x05))

@@ -31,6 +31,14 @@ func hostile(t *testing.T) *trapPlatform {
 	return p
 }
 
+// bear sets how many ticks a spoilt thread is waited for: a busy machine may keep an honest
+// one from answering for long.
+func (p *trapPlatform) bear(ticks int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.watchLimit = ticks
+}
+
 // victim is one process with a page of code and one of data.
 type victim struct {
 	p    *trapPlatform
@@ -307,9 +315,11 @@ func TestRacedSlot(t *testing.T) {
 	for range 5 {
 		v := newVictim(t, p, append(bytes.Clone(scribble), 0x0f, 0x05, 0xeb, 0xfc))
 		v.regs.Rip = victimCode + uint64(len(scribble))
+		p.bear(1 << 30)
 		if _, err := v.step(); err != nil {
 			t.Fatal(err)
 		}
+		p.bear(3)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)

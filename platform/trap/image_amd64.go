@@ -15,7 +15,7 @@ import (
 // MOVL $(0x1000+offset), R11.
 var regions = []int{
 	codeInit, codeMapper, codeThread, codeHandler, codeWait, codeAgain, codeResume, codeNested,
-	codeGate, codeLocal,
+	codeGate, codeLocal, codeEnd,
 }
 
 // buildImage returns the two pages of code and data that every stub has.

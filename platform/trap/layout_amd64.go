@@ -39,7 +39,8 @@ const (
 	codeNested  = 0x980
 	codeGate    = 0xa80
 	codeLocal   = 0xb80
-	codeLen     = 0xc00 // at least the length of stubCode
+	codeEnd     = 0xc80
+	codeLen     = codeEnd + markLen
 )
 
 // Offsets in the data page, all of it constant.
@@ -106,6 +107,8 @@ const (
 	slotAltstack   = 0x130 // stack_t
 	slotSelf       = 0x148 // the slot's own address, for the gate
 	slotMagic      = 0x150 // gateMagic: that GS is the slot
+	slotEnd        = 0x158 // used by the gate
+	slotBack       = 0x160
 	slotFPArea     = 0x180
 	slotLocal      = 0xd00  // by system call number: a 32-bit answer plus one, 0 for none
 	slotStack      = 0x1000 // the signal stack, to the slot's end: room for eight frames
@@ -129,6 +132,12 @@ const (
 	gatePost   = codeBase + codeWait + markLen
 	localEntry = codeBase + codeLocal + markLen
 	markLen    = 6
+
+	// Tags of the return address that a trampoline gives to the gate: the jump covers a
+	// comparison with -4095 behind the call, or with -4096.
+	gateOver  = 1 << 63
+	gateOther = 1 << 62
+	gateTags  = gateOver | gateOther
 
 	gateMagic = 0x6c7a7274
 	numLocal  = 192

@@ -3,6 +3,8 @@ package trap
 import (
 	"encoding/binary"
 
+	"golang.org/x/sys/unix"
+
 	"lazaret/platform"
 	"lazaret/syscalls/abi"
 )
@@ -21,9 +23,9 @@ import (
 // A trampoline is
 //
 //	mov $nr, %eax               in the first case
-//	lea End(%rip), %r11
+//	mov $End, %r11              with a tag in the second (gateOver)
 //	jmp *24(trampoline)
-//	nop padding, and at 24 the address of the gate
+//	int3 padding, and at 24 the address of the gate
 
 const (
 	jumpLen     = 5
@@ -43,7 +45,8 @@ var invalid = func() (set [256]bool) {
 // TRUST: code is the application's.
 func (p *trapPlatform) FindSite(code []byte, end int, addr abi.Addr, nr uint64) (platform.Site, bool) {
 	call := end - syscallLen
-	if call < 0 || end > len(code) || code[call] != 0x0f || code[call+1] != 0x05 {
+	// Unwinders know a signal's frame by the bytes of the call that leaves it.
+	if nr == unix.SYS_RT_SIGRETURN || call < 0 || end > len(code) || code[call] != 0x0f || code[call+1] != 0x05 {
 		return platform.Site{}, false
 	}
 	s := platform.Site{End: addr}
@@ -143,12 +146,9 @@ func immediateAfter(b []byte) bool {
 
 // Link implements platform.Patcher.
 func (p *trapPlatform) Link(s platform.Site, tramp abi.Addr) (jump, trampoline []byte, ok bool) {
-	distance := func(from, to abi.Addr) (uint32, bool) {
-		d := int64(to - from)
-		return uint32(int32(d)), d == int64(int32(d))
-	}
-	there, ok1 := distance(s.Start+jumpLen, tramp)
-	jump = binary.LittleEndian.AppendUint32([]byte{0xe9}, there)
+	there := int64(tramp - s.Start - jumpLen)
+	near := there == int64(int32(there))
+	jump = binary.LittleEndian.AppendUint32([]byte{0xe9}, uint32(there))
 	if s.Over && !invalid[jump[2]] {
 		return nil, nil, false
 	}
@@ -156,13 +156,18 @@ func (p *trapPlatform) Link(s platform.Site, tramp abi.Addr) (jump, trampoline [
 	if !s.Over {
 		code = append(code, s.Insn[:s.Len]...)
 	}
-	back, ok2 := distance(tramp+abi.Addr(len(code)+7), s.End)
-	code = binary.LittleEndian.AppendUint32(append(code, 0x4c, 0x8d, 0x1d), back)
+	back := uint64(s.End)
+	if s.Over {
+		if back |= gateOver; s.Insn[2] == 0 {
+			back |= gateOther
+		}
+	}
+	code = binary.LittleEndian.AppendUint64(append(code, 0x49, 0xbb), back)
 	code = binary.LittleEndian.AppendUint32(append(code, 0xff, 0x25), uint32(trampolineP-len(code)-6))
 	for len(code) < trampolineP {
 		code = append(code, 0xcc)
 	}
-	return jump, binary.LittleEndian.AppendUint64(code, gateEntry), ok1 && ok2
+	return jump, binary.LittleEndian.AppendUint64(code, gateEntry), near
 }
 
 // Rewind implements platform.Patcher. Of the registers only those can have changed that

@@ -71,6 +71,8 @@
 #define S_ALTSTACK 0x130
 #define S_SELF 0x148
 #define S_MAGIC 0x150
+#define S_END 0x158
+#define S_BACK 0x160
 #define S_FPAREA 0x180
 #define S_LOCAL 0xd00
 

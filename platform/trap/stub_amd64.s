@@ -469,8 +469,8 @@ below:
 
 	PCALIGN	$128
 	// 0xa80 codeGate: patched code jumps here (to 0xa86) instead of making a system call.
-	// R11 is where to return to, the other registers are as for the call, of which R11 and
-	// RCX may change. No flag changes before PUSHFQ, and no memory does before GS is known
+	// R11 is where to return to, with the tags of layout_amd64.go; the other registers are
+	// as for the call, of which R11 and RCX may change. No flag changes before PUSHFQ, and no memory does before GS is known
 	// to be the slot. Up to gatepost the Sentry can undo it: it needs all registers but RCX
 	// and R11 as they were, and goes by RSP (gate_amd64.go).
 	MOVL	$0x1a80, R11
@@ -523,10 +523,37 @@ based:
 local:
 	MOVQ	R11, AX
 	INCQ	S_ANSWERED(CX)
+	MOVQ	S_IRET(CX), R11
+	TESTQ	R11, R11
+	JMI	over
 	MOVQ	(S_IRET+16)(CX), R11
 	BYTE	$0x9D // POPFQ
 	MOVQ	(S_IRET+24)(CX), SP
 	MOVQ	S_IRET(CX), CX
 	JMP	CX
+over:
+	// The jump covers the comparison behind the call, which is done here.
+	SHLQ	$16, R11
+	SHRQ	$16, R11
+	MOVQ	R11, S_END(CX)
+	ADDQ	$6, R11
+	MOVQ	R11, S_BACK(CX)
+	BTQ	$62, S_IRET(CX)
+	MOVQ	(S_IRET+16)(CX), R11
+	JCS	other
+	BYTE	$0x9D // POPFQ
+	CMPQ	AX, $-4095
+	JMP	away
+other:
+	BYTE	$0x9D // POPFQ
+	CMPQ	AX, $-4096
+away:
+	MOVQ	(S_IRET+24)(CX), SP
+	MOVQ	S_END(CX), CX
+	// JMP *S_BACK(GS)
+	BYTE	$0x65; BYTE $0xFF; BYTE $0x24; BYTE $0x25; LONG $S_BACK
+
 	PCALIGN	$128
+	// 0xc80 codeEnd
+	MOVL	$0x1c80, R11
 	RET

@@ -169,6 +169,3 @@ func (t *stubThread) waitFor(spin int, limit *unix.Timespec, late func()) (bool,
 		}
 	}
 }
-
-// clearAnswers makes the gate hand over all calls again.
-func (t *stubThread) clearAnswers() { clear(t.slot.mem[slotLocal : slotLocal+4*numLocal]) }
