@@ -53,6 +53,8 @@ func processesOf(id string) map[string][]int {
 			found["sentry"] = append(found["sentry"], pid)
 		case len(args) == 3 && args[2] == id && args[1] == "gofer":
 			found["gofer"] = append(found["gofer"], pid)
+		case len(args) == 3 && args[2] == id && args[1] == "netproxy":
+			found["netproxy"] = append(found["netproxy"], pid)
 		case mine && strings.HasPrefix(string(comm), "stub"):
 			found["stub"] = append(found["stub"], pid)
 		case strings.HasSuffix(args[0], "runsc") && args[len(args)-1] == id || mine:

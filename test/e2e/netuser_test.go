@@ -405,6 +405,24 @@ except OSError as e: print("again", errno.errorcode[e.errno], flush=True)
 	r.do(t, "", "delete", "--force", id).must(t, "delete")
 }
 
+// TestUserKills: whatever of a sandbox with a proxy is killed, and when, nothing is left.
+func TestUserKills(t *testing.T) {
+	r, b := ours(t, "--network", "user", "--publish", "127.0.0.1::80"), newBundle(t, script1(busy))
+	for i := range scenarios {
+		for _, what := range []string{"runsc", "sentry", "netproxy"} {
+			killRound(t, r, b, &scenarios[i], what)
+		}
+	}
+	for range 60 {
+		r.do(t, "", "list").must(t, "list")
+		if entries, err := os.ReadDir(r.state); err != nil || len(entries) == 0 {
+			break
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	emptyState(t, r)
+}
+
 // TestUserNetworkBad: what cannot be is one line, and nothing is left.
 func TestUserNetworkBad(t *testing.T) {
 	for name, c := range map[string]struct {
