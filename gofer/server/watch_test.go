@@ -28,7 +28,7 @@ func (s *sink) HostEvents(e []proto.Event) {
 // wait returns the first event with a bit of mask for name.
 func (s *sink) wait(t *testing.T, mask uint32, name string) proto.Event {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		s.mu.Lock()
 		for _, e := range s.events {
 			if e.Mask&mask != 0 && e.Name == name {

@@ -152,7 +152,7 @@ func expect(t *testing.T, w *world, id string, want Status) {
 	}
 	got := c.Status()
 	// A kill is answered before the process has ended.
-	for i := 0; got != want && i < 100; i++ {
+	for i := 0; got != want && i < 4000; i++ {
 		time.Sleep(5 * time.Millisecond)
 		got = c.Status()
 	}

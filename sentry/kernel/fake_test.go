@@ -310,7 +310,7 @@ func (w *world) waitExit(tg *ThreadGroup) int32 {
 	select {
 	case st := <-done:
 		return st
-	case <-time.After(20 * time.Second):
+	case <-time.After(60 * time.Second):
 		w.Fatal("process does not end")
 	}
 	return 0
@@ -378,7 +378,7 @@ func (g *guest) handle(sig int, flags uint64, f func(g *guest, sig int)) {
 // tasksLeft returns how many tasks there are once those that are ending had time to go:
 // a process has ended for its waiters a little before its last thread is released.
 func (w *world) tasksLeft() int {
-	for range 500 {
+	for range 2000 {
 		if w.k.TaskCount() == 0 {
 			return 0
 		}

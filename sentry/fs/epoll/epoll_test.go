@@ -293,7 +293,7 @@ func TestWaitManyThreads(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(60 * time.Second):
 			t.Fatalf("%d of %d bytes seen", got.Load(), rounds)
 		}
 	}

@@ -251,10 +251,15 @@ func (s sleeper) Sleep(time.Time) error {
 	select {
 	case <-s:
 		return nil
-	case <-time.After(100 * time.Millisecond):
+	case <-time.After(20 * time.Second):
 		return abi.ERESTARTSYS
 	}
 }
+
+// signalled is a task that a signal wakes from any sleep.
+type signalled struct{ sleeper }
+
+func (signalled) Sleep(time.Time) error { return abi.ERESTARTSYS }
 
 func sleeping() *vfs.Context {
 	c := testContext()
@@ -268,7 +273,9 @@ func TestFIFOOpen(t *testing.T) {
 	if _, err := p.Open(sleeping(), w, abi.O_NONBLOCK); err != abi.ENXIO {
 		t.Fatalf("writer without reader: %v", err)
 	}
-	if _, err := p.Open(sleeping(), r, 0); err != abi.ERESTARTSYS {
+	c := testContext()
+	c.Sleeper = signalled{make(sleeper, 1)}
+	if _, err := p.Open(c, r, 0); err != abi.ERESTARTSYS {
 		t.Fatalf("interrupted reader: %v", err)
 	}
 	rd, err := p.Open(testContext(), r, abi.O_NONBLOCK)

@@ -93,9 +93,12 @@ func TestEviction(t *testing.T) {
 }
 
 // sleeper is a task for tests.
-type sleeper struct{ c chan struct{} }
+type sleeper struct {
+	c      chan struct{}
+	asleep chan struct{} // has an element once it sleeps
+}
 
-func newSleeper() *sleeper { return &sleeper{make(chan struct{}, 1)} }
+func newSleeper() *sleeper { return &sleeper{make(chan struct{}, 1), make(chan struct{}, 1)} }
 
 func (s *sleeper) Notify(*wait.Entry, wait.Mask) {
 	select {
@@ -106,9 +109,13 @@ func (s *sleeper) Notify(*wait.Entry, wait.Mask) {
 
 func (s *sleeper) Sleep(time.Time) error {
 	select {
+	case s.asleep <- struct{}{}:
+	default:
+	}
+	select {
 	case <-s.c:
 		return nil
-	case <-time.After(10 * time.Second):
+	case <-time.After(60 * time.Second):
 		return abi.ETIMEDOUT
 	}
 }
@@ -149,9 +156,13 @@ func TestDeadlock(t *testing.T) {
 	f := w.open(t, "/f", abi.O_RDWR)
 	defer f.DecRef()
 	a, b := vfs.NewFDTable(0), vfs.NewFDTable(0)
+	waiter := newSleeper()
 	lock := func(owner any, n int64) error {
 		c := *w.ctx
 		c.Sleeper = newSleeper()
+		if owner == any(a) {
+			c.Sleeper = waiter
+		}
 		return f.SetLock(&c, vfs.RecordLock{Owner: owner, Type: abi.F_WRLCK, Start: n, End: n}, vfs.LockSleep)
 	}
 	if err := lock(a, 0); err != nil {
@@ -162,7 +173,7 @@ func TestDeadlock(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- lock(a, 1) }()
-	time.Sleep(20 * time.Millisecond)
+	<-waiter.asleep
 	if err := lock(b, 0); err != abi.EDEADLK {
 		t.Errorf("crossing locks: %v", err)
 	}
