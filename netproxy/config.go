@@ -47,6 +47,9 @@ type Published struct {
 	Port uint16 // inside
 }
 
+// Nameserver is where the relay of names is, inside.
+func Nameserver() string { return dns4.String() }
+
 // ResolvConf is what /etc/resolv.conf inside has to say.
 func ResolvConf(search []string) string {
 	text := ""
@@ -57,7 +60,7 @@ func ResolvConf(search []string) string {
 		}
 		text += "\n"
 	}
-	return text + "nameserver " + dns4.String() + "\n"
+	return text + "nameserver " + Nameserver() + "\n"
 }
 
 // Guest is the interface inside, for netstack.Stack.Apply.

@@ -107,12 +107,20 @@ func (cr *creator) resolvConf() error {
 	if cr.user == nil || !cr.opts.ResolvConf || cr.user.shown != nil {
 		return nil
 	}
+	const inside = "/etc/resolv.conf"
+	at := filepath.Join(spec.RootPath(cr.opts.Spec, cr.opts.Bundle), inside)
+	if st, err := os.Lstat(at); err == nil && st.Mode()&os.ModeSymlink != 0 {
+		if _, err := os.Stat(at); err != nil {
+			cr.warn(inside + " is a link to nothing: names are not resolved inside (nameserver " + netproxy.Nameserver() + ")")
+			return nil
+		}
+	}
 	path := filepath.Join(cr.c.dir, "resolv.conf")
 	if err := os.WriteFile(path, []byte(netproxy.ResolvConf(cr.user.resolver.Search)), 0o644); err != nil {
 		return fmt.Errorf("make a resolv.conf: %w", err)
 	}
 	cr.opts.Spec.Mounts = append(cr.opts.Spec.Mounts, specs.Mount{
-		Destination: "/etc/resolv.conf", Type: "bind", Source: path, Options: []string{"bind", "ro"}})
+		Destination: inside, Type: "bind", Source: path, Options: []string{"bind", "ro"}})
 	return nil
 }
 
