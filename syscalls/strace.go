@@ -22,11 +22,21 @@ type tracer struct {
 // SetStrace starts to write every system call to w, or stops with nil. It may be called
 // while tasks run.
 func (tb *Table) SetStrace(w io.Writer) {
+	k := tb.kernel.Load()
 	if w == nil {
 		tb.strace.Store(nil)
-		return
+	} else {
+		tb.strace.Store(&tracer{w: w})
 	}
-	tb.strace.Store(&tracer{w: w})
+	if k != nil {
+		k.WatchCalls(w != nil)
+	}
+}
+
+// SetWatched implements kernel.WatchingTable.
+func (tb *Table) SetWatched(k *kernel.Kernel) {
+	tb.kernel.Store(k)
+	k.WatchCalls(tb.strace.Load() != nil)
 }
 
 const (

@@ -62,6 +62,7 @@ type Table struct {
 
 	rows   [maxNr]*Row
 	strace atomic.Pointer[tracer] // nil: off
+	kernel atomic.Pointer[kernel.Kernel]
 }
 
 // full, partial and absent make rows.

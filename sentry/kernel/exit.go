@@ -195,7 +195,8 @@ func (t *Task) reparentLocked(last bool) {
 	tg.children = nil
 	for _, c := range children {
 		heir := tg.reaperLocked(c)
-		c.parent, c.parentTask = heir, nil
+		c.setParentLocked(heir)
+		c.parentTask = nil
 		if heir != nil {
 			c.parentTask = heir.liveTaskLocked()
 			heir.children = append(heir.children, c)

@@ -59,7 +59,8 @@ type Kernel struct {
 	Observer Observer
 	CPUs     int
 
-	sigio sigio
+	watched atomic.Bool // see WatchCalls
+	sigio   sigio
 
 	RootUserNS   *auth.UserNamespace
 	RootPIDNS    *PIDNamespace
@@ -102,6 +103,9 @@ func New(cfg Config) *Kernel {
 	k.RootTimeNS = &TimeNamespace{Namespace: k.newNS(k.RootUserNS, NSTime)}
 	k.RootCgroupNS = &CgroupNamespace{Namespace: k.newNS(k.RootUserNS, NSCgroup)}
 	k.started = k.Clock.MonotonicNS()
+	if w, ok := k.Syscalls.(WatchingTable); ok {
+		w.SetWatched(k)
+	}
 	return k
 }
 

@@ -74,6 +74,7 @@ func (t *Task) linkTracerLocked(tr *Task, seize bool, opts uint32) {
 	tr.tracees = append(tr.tracees, t)
 	t.tg.sigMu.Lock()
 	t.ptraced.Store(true)
+	t.dropAnswers()
 	t.seize, t.traceOpts, t.traceCode, t.traceMode = seize, opts, 0, traceCont
 	t.tg.sigMu.Unlock()
 }

@@ -46,7 +46,7 @@ func (t *Task) SetSeccompStrict() error {
 	if t.seccompMode.Load() == abi.SECCOMP_MODE_FILTER {
 		return abi.EINVAL
 	}
-	t.seccompMode.Store(abi.SECCOMP_MODE_STRICT)
+	t.setSeccompMode(abi.SECCOMP_MODE_STRICT)
 	return nil
 }
 
@@ -85,7 +85,7 @@ func (t *Task) AddSeccompFilter(p SeccompProgram, tsync bool) (tid int32, err er
 		f := t.seccomp.Load()
 		f.users.Add(1)
 		dropFilter(o.seccomp.Swap(f))
-		o.seccompMode.Store(abi.SECCOMP_MODE_FILTER)
+		o.setSeccompMode(abi.SECCOMP_MODE_FILTER)
 		if t.noNewPrivs.Load() {
 			o.noNewPrivs.Store(true)
 		}
@@ -130,7 +130,7 @@ func (t *Task) addFilter(p SeccompProgram) error {
 		l.mu.Unlock()
 	}
 	t.seccomp.Store(f)
-	t.seccompMode.Store(abi.SECCOMP_MODE_FILTER)
+	t.setSeccompMode(abi.SECCOMP_MODE_FILTER)
 	return nil
 }
 

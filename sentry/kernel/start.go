@@ -113,6 +113,7 @@ func (t *Task) SetImage(img *Image) {
 	t.tg.exe.Store(img.File)
 	if img.Creds != nil && img.Creds != t.Creds() {
 		old := t.creds.Swap(img.Creds)
+		t.dropAnswers()
 		t.container.user(old.RUID).tasks.Add(-1)
 		t.container.user(img.Creds.RUID).tasks.Add(1)
 	}

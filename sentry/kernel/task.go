@@ -50,6 +50,7 @@ type Task struct {
 	comm        atomic.Pointer[string]
 	seccomp     atomic.Pointer[seccompFilter]
 	seccompMode atomic.Int32
+	answerGen   atomic.Uint32 // see answers.go
 	noNewPrivs  atomic.Bool
 	blocked     atomic.Uint64 // abi.SigSet; written under sigMu
 	inUser      atomic.Bool   // in Switch, or about to be
@@ -136,6 +137,7 @@ func (t *Task) UserNS() *auth.UserNamespace { return t.creds.Load().UserNS }
 // SetCreds publishes new credentials of the calling task.
 func (t *Task) SetCreds(c *auth.Creds) {
 	old := t.creds.Swap(c)
+	t.dropAnswers()
 	if old.RUID != c.RUID {
 		t.container.user(old.RUID).tasks.Add(-1)
 		t.container.user(c.RUID).tasks.Add(1)

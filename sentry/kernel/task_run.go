@@ -96,7 +96,11 @@ func (t *Task) doSyscall() {
 			return
 		}
 	}
+	gen := t.answerGen.Load()
 	v, err := t.k.Syscalls.Dispatch(t, nr, args)
+	if err == nil && t.answerable(nr) {
+		t.offerAnswer(nr, v, gen)
+	}
 	t.k.FlushAsync() // what the call made ready is told of before it returns
 	t.acct.io.countIO(nr, v, err)
 	if m := t.mm.Load(); m != nil && m.TakeOOM() {

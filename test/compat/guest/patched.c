@@ -472,6 +472,122 @@ static void filters(void) {
     _exit(0);
 }
 
+// Identities that are asked for very often, while they change.
+#define MANY(what, want) ({ int w_ = 0; for (int i_ = 0; i_ < HOT; i_++) w_ += by_cmp(what) != (want); w_; })
+static int tell[2], go[2];
+static void *identity(void *arg) {
+    char c;
+    int tid = syscall(SYS_gettid), bad = MANY(SYS_gettid, tid) + MANY(SYS_getuid, 0) + (tid == getpid());
+    M(write(tell[1], "x", 1));
+    M(read(go[0], &c, 1));
+    return (void *)(long)(bad + MANY(SYS_getuid, 1234) + MANY(SYS_geteuid, 1234) + MANY(SYS_getpid, getpid()));
+}
+static void identities(void) {
+    char c;
+    int st;
+    M(pipe(tell));
+    M(pipe(go));
+    pid_t me = getpid();
+    printf("own: %d\n", MANY(SYS_getpid, me) + MANY(SYS_gettid, me) + MANY(SYS_getppid, parent) + MANY(SYS_getuid, 0));
+    CHILD({
+        pid_t own = getpid();
+        printf("child: %d %d\n", own == me, MANY(SYS_getpid, own) + MANY(SYS_gettid, own) + MANY(SYS_getppid, me));
+        pthread_t t;
+        pthread_create(&t, NULL, identity, NULL);
+        M(read(tell[0], &c, 1));
+        R(setresuid(1234, 1234, 1234)); // of all threads
+        M(write(go[1], "x", 1));
+        void *r;
+        pthread_join(t, &r);
+        printf("thread: %ld, after setuid: %d\n", (long)r, MANY(SYS_getuid, 1234) + MANY(SYS_geteuid, 1234) + MANY(SYS_getgid, 0));
+    });
+    // A parent dies.
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    fflush(stdout);
+    pid_t mid = fork();
+    if (!mid) {
+        pid_t own = getpid();
+        if (!fork()) {
+            int bad = MANY(SYS_getppid, own);
+            M(write(tell[1], "x", 1));
+            M(read(go[0], &c, 1));
+            printf("orphan: %d %d\n", bad, MANY(SYS_getppid, me));
+            fflush(stdout);
+            _exit(0);
+        }
+        M(read(tell[0], &c, 1));
+        _exit(0);
+    }
+    waitpid(mid, &st, 0);
+    M(write(go[1], "x", 1));
+    wait(&st);
+    prctl(PR_SET_CHILD_SUBREAPER, 0);
+    // Namespaces.
+    fflush(stdout);
+    pid_t p = fork();
+    if (!p) {
+        M(unshare(CLONE_NEWPID));
+        fflush(stdout);
+        pid_t q = fork();
+        if (!q) {
+            printf("pid namespace: %d\n", MANY(SYS_getpid, 1) + MANY(SYS_getppid, 0));
+            fflush(stdout);
+            _exit(0);
+        }
+        waitpid(q, &st, 0);
+        M(unshare(CLONE_NEWUSER));
+        int bad = MANY(SYS_getuid, 65534);
+        M(write(tell[1], "x", 1));
+        M(read(go[0], &c, 1));
+        printf("user namespace: %d %d\n", bad, MANY(SYS_getuid, 7));
+        fflush(stdout);
+        _exit(0);
+    }
+    M(read(tell[0], &c, 1));
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/uid_map", p);
+    int fd = M(open(path, O_WRONLY));
+    M(write(fd, "7 0 1", 5));
+    close(fd);
+    M(write(go[1], "x", 1));
+    waitpid(p, &st, 0);
+    // Who must see each call sees each call.
+    CHILD({
+        MANY(SYS_getpid, 0);
+        struct sock_filter f[] = {
+            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getpid, 0, 1),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 44),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog prog = {sizeof f / sizeof *f, f};
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        M(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog));
+        printf("filtered: %d\n", MANY(SYS_getpid, -44));
+    });
+    fflush(stdout);
+    p = fork();
+    if (!p) {
+        MANY(SYS_getpid, 0);
+        M(write(tell[1], "x", 1));
+        for (;;) by_cmp(SYS_getpid);
+    }
+    M(read(tell[0], &c, 1));
+    M(ptrace(PTRACE_ATTACH, p, 0, 0));
+    waitpid(p, &st, 0);
+    int calls = 0;
+    struct user_regs_struct r;
+    for (int i = 0; i < 40; i++) {
+        ptrace(PTRACE_SYSCALL, p, 0, 0);
+        waitpid(p, &st, 0);
+        ptrace(PTRACE_GETREGS, p, 0, &r);
+        calls += r.orig_rax == SYS_getpid;
+    }
+    printf("traced: %d\n", calls);
+    kill(p, SIGKILL);
+    waitpid(p, &st, 0);
+}
+
 // A mapping may go where nothing was seen: everywhere below and around the program.
 static void around(void) {
     int bad = 0, n = 0;
@@ -505,6 +621,7 @@ int main(int argc, char **argv) {
     H("gs"); segments();
     H("tracers"); tracers();
     H("filters"); filters();
+    H("identities"); identities();
     H("around"); around();
     H("steps"); own_steps();
     H("exec");
