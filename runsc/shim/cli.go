@@ -70,25 +70,6 @@ func (r *cli) start(cmd *exec.Cmd) error {
 	return fmt.Errorf("%s %v ended with status %d", r.opts.Binary, cmd.Args[1:], e.status)
 }
 
-// output runs a command and returns what it printed.
-func (r *cli) output(args ...string) ([]byte, error) {
-	read, write, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer read.Close()
-	cmd := r.command(args...)
-	cmd.Stdout = write
-	got := make(chan []byte, 1)
-	go func() {
-		data, _ := io.ReadAll(io.LimitReader(read, 16<<20))
-		got <- data
-	}()
-	err = r.start(cmd)
-	write.Close()
-	return <-got, err
-}
-
 func (r *cli) logSize() int64 {
 	st, err := os.Stat(filepath.Join(r.bundle, "log.json"))
 	if err != nil {
@@ -157,8 +138,13 @@ func input(text []byte) (*os.File, error) {
 		return nil, err
 	}
 	f := os.NewFile(uintptr(fd), "input")
-	if _, err := f.Write(text); err == nil {
+	_, err = f.Write(text)
+	if err == nil {
 		_, err = f.Seek(0, io.SeekStart)
 	}
-	return f, err
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
