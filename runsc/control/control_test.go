@@ -26,6 +26,7 @@ type fakeSentry struct {
 
 	err     error
 	exited  chan ExitStatus
+	waiting func()   // called when a Wait has come
 	content []string // what the donated files held
 	text    string
 }
@@ -54,6 +55,9 @@ func (f *fakeSentry) Exec(a *ExecArgs) (int32, error) {
 	return 7, f.err
 }
 func (f *fakeSentry) Wait(ctx context.Context, a *WaitArgs) (ExitStatus, error) {
+	if f.waiting != nil {
+		f.waiting()
+	}
 	select {
 	case s := <-f.exited:
 		return s, nil
@@ -200,12 +204,12 @@ func TestWaiterGoneKills(t *testing.T) {
 	f := &fakeSentry{exited: make(chan ExitStatus)}
 	c := serve(t, f)
 	ctx, cancel := context.WithCancel(context.Background())
-	time.AfterFunc(20*time.Millisecond, cancel)
+	f.waiting = cancel
 	_, err := c.Wait(ctx, &WaitArgs{ID: "c1", PID: 5, KillOnHangup: true})
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("wait = %v, want cancelled", err)
 	}
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(20 * time.Second)
 	for len(f.signalled()) == 0 && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)
 	}
@@ -241,7 +245,7 @@ func hostile(t *testing.T, answer []byte) *Client {
 		}
 	})
 	t.Cleanup(func() { l.Close(); wg.Wait() })
-	return &Client{Dir: dir, Timeout: 200 * time.Millisecond}
+	return &Client{Dir: dir, Timeout: 20 * time.Second}
 }
 
 func frame(body string) []byte {
@@ -266,6 +270,9 @@ func TestHostileSentry(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := hostile(t, tc.answer)
+			if tc.dead { // there is no whole answer to wait for
+				c.Timeout = 200 * time.Millisecond
+			}
 			_, err := c.Exec(&ExecArgs{ID: "x"})
 			if err == nil {
 				t.Fatal("a hostile answer was believed")
