@@ -116,13 +116,18 @@ func TestHostNetwork(t *testing.T) {
 	emptyState(t, r)
 }
 
-// TestHostNetworkPath: the namespace is the one that the configuration names.
+// TestHostNetworkPath: the namespace of sockets is the one that the configuration names.
 func TestHostNetworkPath(t *testing.T) {
 	v := newVeth(t)
 	v.startServers()
 	b := v.networked("curl -s http://" + outside4 + ":8001/1000 | wc -c; ip -o addr show dev eth7 | grep -c " + inside4)
 	if a := b.run(ours(t, "--network", "host"), ""); a.code != 0 || a.out != "1000\n1\n" {
 		t.Errorf("exit %d, %q %q", a.code, a.out, a.err)
+	}
+	// The sockets of a proxy are there, too.
+	b = v.networked("curl -s http://" + outside4 + ":8001/1000 | wc -c; ip -o addr show dev eth0 | grep -c 10.0.2.100")
+	if a := b.run(ours(t, "--network", "user"), ""); a.code != 0 || a.out != "1000\n1\n" {
+		t.Errorf("user: exit %d, %q %q", a.code, a.out, a.err)
 	}
 	missing := newBundle(t, func(s *specs.Spec) {
 		for i := range s.Linux.Namespaces {
