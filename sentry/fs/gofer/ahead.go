@@ -13,6 +13,7 @@ import (
 type ahead struct {
 	aheadLists map[key]*proto.Listing
 	aheadOrder []key // oldest first; some may be gone from aheadLists
+	nAhead     int   // entries in aheadLists
 
 	window    int // directories to ask for
 	got, hits int // listings of the last answers, and those of them that were wanted
@@ -27,8 +28,10 @@ type ahead struct {
 const (
 	minWindow = 8
 	maxWindow = 512
-	// maxListAhead is how many directories read ahead stay, however many entries there are.
-	maxListAhead = 2 * maxWindow
+	// maxListAhead and maxNamesAhead are how many directories read ahead, and entries of
+	// them, stay while other listings are dropped.
+	maxListAhead  = 2 * maxWindow
+	maxNamesAhead = maxListed / 2
 	// maxAhead bounds aheadOrder.
 	maxAhead = 1 << 14
 	maxRaced = 1 << 10
@@ -80,6 +83,7 @@ func (fs *fileSystem) racedLocked(k key) {
 func (fs *fileSystem) dropAheadLocked(k key) {
 	if l := fs.aheadLists[k]; l != nil {
 		fs.nEntries -= l.Len()
+		fs.nAhead -= l.Len()
 		delete(fs.aheadLists, k)
 	}
 }
@@ -123,6 +127,7 @@ func (fs *fileSystem) store(lists []proto.Listing) {
 		fs.aheadLists[k] = &own
 		fs.aheadOrder = append(fs.aheadOrder, k)
 		fs.nEntries += l.Len()
+		fs.nAhead += l.Len()
 		fs.got++
 	}
 	fs.shrinkLocked(nil)

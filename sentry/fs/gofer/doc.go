@@ -23,5 +23,5 @@
 // descriptors.
 //
 // Lock order: fileSystem.mu, then inode.mu, and neither is held across a request;
-// inode.fdMu is held while a descriptor is fetched.
+// inode.fdMu is held while a descriptor is fetched, and is taken before them.
 package gofer

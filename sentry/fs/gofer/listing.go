@@ -125,7 +125,8 @@ func (fs *fileSystem) listingAdded(d *directory, n int) {
 // shrinkLocked drops listings until what is left is within bounds: those read ahead that
 // nobody came for, then those not used for longest. keep stays in any case.
 func (fs *fileSystem) shrinkLocked(keep *directory) {
-	for fs.nEntries > maxListed && len(fs.aheadOrder) > maxListAhead {
+	for fs.nEntries > maxListed && len(fs.aheadOrder) > 0 &&
+		(len(fs.aheadOrder) > maxListAhead || fs.nAhead > maxNamesAhead) {
 		fs.dropAheadLocked(fs.aheadOrder[0])
 		fs.aheadOrder = fs.aheadOrder[1:]
 	}

@@ -386,3 +386,28 @@ func BenchmarkFind(b *testing.B) {
 	}
 	b.ReportMetric(float64(n)/float64(b.N), "requests/op")
 }
+
+// TestReadAheadMany: a tree with more names than are remembered.
+func TestReadAheadMany(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 40 {
+		d := filepath.Join(dir, fmt.Sprint("d", i))
+		if err := os.Mkdir(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for j := range 2000 {
+			if err := unix.Mkfifo(filepath.Join(d, fmt.Sprint(j)), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	want := hostNames(t, dir)
+	w, _ := countedWorld(t, dir)
+	for range 2 {
+		got := w.find(t, ".", nil)
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%d names, want %d", len(got), len(want))
+		}
+	}
+}
