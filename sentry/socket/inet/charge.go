@@ -1,12 +1,13 @@
 package inet
 
 import (
+	"gvisor.dev/gvisor/pkg/waiter"
 	"lazaret/netstack"
 	"lazaret/syscalls/abi"
 )
 
 // The stack keeps its buffers on the Sentry's heap. A socket is charged for itself when
-// it is made, and for what waits in its receive queue: brought up to date when it
+// it is made, and for what waits in its queues: brought up to date when it
 // receives, and for all sockets of the namespace after each sweepBytes that were sent in
 // it, so that data that nobody fetches is charged too. The queues themselves are bounded
 // by SO_RCVBUF and SO_SNDBUF.
@@ -39,13 +40,30 @@ func (s *Socket) chargeNew() error {
 	return nil
 }
 
+// held is what waits in a socket's queues, as far as the stack tells: of what waits to be
+// acknowledged only that its buffer is full.
+func (s *Socket) held() uint64 {
+	ep := s.ep.Load()
+	n := ep.ReadQueue()
+	if s.kind == netstack.TCP {
+		switch ep.State() {
+		case abi.TCP_ESTABLISHED, abi.TCP_CLOSE_WAIT:
+			if ep.Ready(waiter.EventOut) == 0 {
+				send, _ := ep.Buffers()
+				n += send
+			}
+		}
+	}
+	return uint64(n)
+}
+
 // settle brings the charge up to what the socket holds now: ENOBUFS when the account does
 // not allow it.
 func (s *Socket) settle() error {
 	if s.acct == nil {
 		return nil
 	}
-	want := s.baseCost() + uint64(s.ep.Load().ReadQueue())
+	want := s.baseCost() + s.held()
 	s.chargeMu.Lock()
 	defer s.chargeMu.Unlock()
 	was := s.charged
