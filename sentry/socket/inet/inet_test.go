@@ -33,7 +33,7 @@ func newSocket(t testing.TB, ctx *vfs.Context, n *Namespace, v6 bool, typ int) *
 // await waits for an event: what lo carries is under way in other goroutines.
 func await(t testing.TB, s *Socket, m wait.Mask) {
 	t.Helper()
-	for range 500 {
+	for range 10000 {
 		if s.Poll()&m != 0 {
 			return
 		}
@@ -81,14 +81,14 @@ func TestCharge(t *testing.T) {
 	}
 	data := make([]byte, 64<<10)
 	var sent int
-	for end := time.Now().Add(5 * time.Second); sent < 100<<10 && time.Now().Before(end); {
+	for end := time.Now().Add(20 * time.Second); sent < 100<<10 && time.Now().Before(end); {
 		k, err := c.Send(ctx, &socket.Message{Bufs: uio.One(data)})
 		if err != nil && err != abi.EAGAIN {
 			t.Fatal(err)
 		}
 		sent += k
 	}
-	for range 500 {
+	for range 10000 {
 		if s.ep.Load().ReadQueue() > 64<<10 {
 			break
 		}
