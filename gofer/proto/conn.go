@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,11 +20,22 @@ var ErrMalformed = errors.New("malformed message")
 // processor costs about as much.
 const spinMax = 50 * time.Microsecond
 
-// holdMax bounds how long a receiver sleeps without the Go scheduler's knowledge. To be
-// taken off a processor and to get one back costs several wake-ups of other threads, more
-// than all the rest of an exchange. A process that receives on many connections needs more
-// of Go's processors (GOMAXPROCS) than that.
-const holdMax = 500 * time.Microsecond
+// A receiver sleeps for holdMax without the Go scheduler's knowledge. To be taken off a
+// processor and to get one back costs several wake-ups of other threads, more than all the
+// rest of an exchange. At most MaxHolders do so at once: each takes one of Go's processors
+// (GOMAXPROCS) with it, of which there must be more.
+const (
+	holdMax    = 500 * time.Microsecond
+	MaxHolders = 2
+)
+
+var holders atomic.Int32
+
+// hold waits until there is something to receive, and reports whether there is.
+func (c *Conn) hold() bool {
+	defer holders.Add(-1)
+	return holders.Add(1) <= MaxHolders && pollIn(c.fd, holdMax)
+}
 
 // Conn carries messages over a socket. One goroutine may receive while one sends.
 type Conn struct {
@@ -179,7 +191,7 @@ func (c *Conn) recv(b []byte, fds []int32) (n, nfds int, flags int32, err error)
 		e = abi.EAGAIN
 		c.adapt(false)
 	}
-	if e == abi.EAGAIN && pollIn(c.fd, holdMax) {
+	if e == abi.EAGAIN && c.hold() {
 		n, nfds, flags, e = recvmsg(c.fd, b, unix.MSG_DONTWAIT, fds)
 	}
 	for e == abi.EAGAIN || e == abi.EINTR {

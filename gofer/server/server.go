@@ -91,7 +91,8 @@ type root struct {
 // up (nil) or breaks the framing. The roots' descriptors stay the caller's.
 //
 // It sets the process's umask to 0 and, for extended attributes, watches and sockets,
-// moves its working directory: both belong to the gofer process.
+// moves its working directory: both belong to the gofer process. Go's scheduler gets some
+// processors more.
 func Serve(fd int, cfg Config) error {
 	conn, err := proto.NewConn(fd)
 	if err != nil {
@@ -116,7 +117,9 @@ func Serve(fd int, cfg Config) error {
 			return fmt.Errorf("attach point %q: %w", r.Name, err)
 		}
 	}
-	moreProcs(1)
+	if want := runtime.NumCPU() + proto.MaxHolders; runtime.GOMAXPROCS(0) < want {
+		runtime.GOMAXPROCS(want)
+	}
 	err = s.serveConn(conn)
 	s.end()
 	s.workers.Wait()
@@ -179,19 +182,9 @@ func (s *session) addChannel() (int, error) {
 	}
 	s.conns = append(s.conns, conn)
 	s.workers.Add(1)
-	n := len(s.conns)
 	s.mu.Unlock()
-	moreProcs(n)
 	go s.serveChannel(conn)
 	return client, nil
-}
-
-// moreProcs makes sure that connections which wait for requests (proto.Conn holds one of
-// Go's processors for a moment) leave some for others.
-func moreProcs(conns int) {
-	if want := conns + runtime.NumCPU(); runtime.GOMAXPROCS(0) < want {
-		runtime.GOMAXPROCS(want)
-	}
 }
 
 // serveChannel serves an additional connection until the client closes it.
