@@ -36,9 +36,9 @@ func startProxy(dir, id string, pid int32) (int, error) {
 		return 0, fmt.Errorf("start the process that stands for %s: %w", id, err)
 	}
 	n := cmd.Process.Pid
-	// Reaped here only while we live; afterwards by our reaper.
-	go func() { _ = cmd.Wait() }()
-	return n, nil
+	// Never reaped here: its exit status is for the engine, which is our reaper, also when it
+	// ends before we do.
+	return n, cmd.Process.Release()
 }
 
 // ProxyMain is the hidden command wait-proxy DIR ID PID; the answer comes on fd 3.

@@ -12,6 +12,7 @@ import (
 	eventsapi "github.com/containerd/containerd/api/events"
 	taskapi "github.com/containerd/containerd/api/runtime/task/v2"
 	"github.com/containerd/containerd/api/types/task"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -47,7 +48,7 @@ func fail(err error) error {
 	code := codes.Unknown
 	text := err.Error()
 	switch {
-	case errors.Is(err, errFinished), strings.Contains(text, "container not running"), strings.Contains(text, "container does not exist"):
+	case errors.Is(err, errFinished), errors.Is(err, unix.ESRCH), strings.Contains(text, "container not running"), strings.Contains(text, "container does not exist"):
 		code = codes.NotFound
 	case strings.Contains(text, "already exists"):
 		code = codes.AlreadyExists
