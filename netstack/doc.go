@@ -11,12 +11,17 @@
 // Linux's rules that are about sockets and not about packets (which option goes where,
 // when SIGPIPE is sent) are in sentry/socket/inet.
 //
-// Neighbours: sentry/socket/inet and sentry/socket/netlink use it.
+// A tap stands before every link and sees its packets: for --pcap, for packet sockets
+// (Observer), and for the error queues of endpoints with IP_RECVERR, which the stack fills
+// with too little.
+//
+// Neighbours: sentry/socket/inet, sentry/socket/netlink and sentry/socket/packet use it.
 //
 // Host calls: none of its own; goroutines and timers of the TCP/IP stack use what the Go
 // runtime uses anyway. Frames of donated packet sockets are read
 // and written.
 //
 // Locks: Stack.mu and Endpoint's are leaves of ours; the stack's own locks come below
-// and a listener is called with them held, so that it may only notify.
+// and a listener is called with them held, so that it may only notify. So is an Observer,
+// which must not call the Stack.
 package netstack
