@@ -10,5 +10,6 @@
 // (Control): ids and descriptors mean different things to each process, so that the
 // system call layer translates them; ParseControl and AppendCmsg are its tools.
 //
-// Families: unix, inet, netlink, packet, packet, hostinet (inet over sockets of the host). netns holds those of a network namespace.
+// Families: unix, inet, netlink, packet, hostinet (inet over sockets of the host). netns
+// holds those of a network namespace.
 package socket
