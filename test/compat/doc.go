@@ -15,7 +15,9 @@
 //	RUNSC=/path/to/runsc                                   another binary than bin/runsc
 //
 // Rules for a program: no more than two seconds natively; when a parent and a child both
-// print, an order between them must be enforced (wait, pipe), not hoped for; nothing that
+// print, an order between them must be enforced (wait, pipe), not hoped for; no sleep to
+// let something happen (wait for it: UNTIL, asleep, POKED) and no upper limit on a time, so
+// that it says the same with eight busy loops beside it; nothing that
 // differs between Linux 6.12 and newer or by kernel configuration; never change what
 // belongs to the host (the devices, time, limits of others).
 package compat
