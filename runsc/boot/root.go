@@ -25,7 +25,7 @@ func (c *container) openGofer() error {
 	}
 	c.gofer, c.fds.gofer = client, sandbox.NoFD
 	for _, a := range c.fds.attach {
-		if a.Mount >= 0 || !a.ReadOnly { // shared with the host: a bind mount, or a root without an overlay
+		if a.Shared() {
 			if err := client.Watch(); err != nil {
 				return fmt.Errorf("watch for changes on the host: %w", err)
 			}

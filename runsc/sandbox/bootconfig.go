@@ -71,6 +71,10 @@ type Attach struct {
 	IsDir    bool
 }
 
+// Shared says that others on the host change the tree too: bind mounts, and a root without
+// an overlay, into which engines copy while the container runs.
+func (a *Attach) Shared() bool { return a.Mount >= 0 || !a.ReadOnly }
+
 // HostInfo are facts about the host that the kernel in user space shows or uses.
 type HostInfo struct {
 	CPUs     []int  // processors that the sandbox may run on

@@ -11,13 +11,12 @@ import (
 // fileService serves the trees with gofer/server.
 type fileService struct{ roots []server.Root }
 
-// Open opens the attach points. The container's own root is exclusive (nobody else is
-// expected to change it), bind mounts are shared with the host.
+// Open opens the attach points.
 func (s *fileService) Open(cfg *GoferConfig) error {
 	for i := range cfg.Trees {
 		t := &cfg.Trees[i]
 		r := server.Root{
-			Name: t.Name, ReadOnly: t.ReadOnly, Shared: t.Mount >= 0,
+			Name: t.Name, ReadOnly: t.ReadOnly, Shared: t.Shared(),
 			AllowUnix: cfg.HostUDS, AllowFIFO: cfg.HostUDS,
 		}
 		dir := t.TreePath()
