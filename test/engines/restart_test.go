@@ -17,11 +17,12 @@ func TestRestart(t *testing.T) {
 	runtimes := []string{"runc.v2", "runsc.v1"}
 	for _, r := range runtimes {
 		for _, c := range []struct{ id, script string }{
-			{"stays", "echo first >/file; exec sleep 1000"}, {"ends", "until test -e /end; do sleep 0.1; done; exit 6"},
+			{"stays", "echo first >/file; exec sleep 1000"}, {"ends", "trap 'exit 6' TERM; echo >/ready; while :; do sleep 0.1; done"},
 		} {
 			id := c.id + "-" + r
 			ctr(t, "run", "-d", "--runtime", "io.containerd."+r, "--cgroup", cgroupParent+"/"+id, imageName, id, "sh", "-c", c.script)
 		}
+		ctr(t, "task", "exec", "--exec-id", "r", "ends-"+r, "sh", "-c", "until test -e /ready; do sleep 0.1; done")
 	}
 	_ = containerd.cmd.Process.Kill()
 	<-containerd.done
@@ -43,7 +44,7 @@ func TestRestart(t *testing.T) {
 		}
 		note("%s", status("stays"))
 		note("%s", ctr(t, "task", "exec", "--exec-id", "e", "stays-"+r, "cat", "/file"))
-		ctr(t, "task", "exec", "--exec-id", "e", "ends-"+r, "touch", "/end")
+		ctr(t, "task", "kill", "-s", "TERM", "ends-"+r)
 		must(t, "sh", "-c", "until ctr -a "+containerdSocket+" -n engines task ls | grep -q '^ends-"+r+" .*STOPPED'; do sleep 0.1; done")
 		note("%s", must(t, "sh", "-c", "ctr -a "+containerdSocket+" -n engines task delete ends-"+r+" 2>&1 | grep -o 'code [0-9]*'; true"))
 		ctr(t, "task", "kill", "-s", "KILL", "stays-"+r)
