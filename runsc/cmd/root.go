@@ -174,7 +174,7 @@ func (a *app) globalFlags(root *cobra.Command) {
 	f.String("criu", "", "ignored, for compatibility")
 	_ = f.MarkHidden("criu")
 	f.StringVar(&a.flags.Platform, "platform", "trap", "how application code runs: trap, or ptrace (slower, for hosts that lack what trap needs)")
-	f.StringVar(&a.flags.Overlay, "overlay", "auto", "what gets a writable layer in memory: root, all (bind mounts too) or none; auto is none, so that an engine finds what was written, and root for do")
+	f.StringVar(&a.flags.Overlay, "overlay", "auto", "what gets a writable layer in memory: root, all (bind mounts too) or none; auto is root for run and do, and none for create, so that engines find what was written")
 	a.networkFlags(f)
 	f.BoolVar(&a.flags.Strace, "strace", false, "log every system call of the application")
 	f.StringVar(&a.flags.StraceLog, "strace-log", "", "file for --strace's lines (default: the sandbox's log)")

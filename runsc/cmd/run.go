@@ -32,6 +32,10 @@ type runFlags struct {
 
 	spec     *specs.Spec // nil: the bundle's
 	noCgroup bool
+
+	// writes go through to the host unless --overlay says otherwise: engines call create,
+	// and look for what was written in the root that they gave.
+	writesThrough bool
 }
 
 func (r *runFlags) register(cmd *cobra.Command) {
@@ -45,7 +49,7 @@ func (r *runFlags) register(cmd *cobra.Command) {
 }
 
 func (a *app) createCommand() *cobra.Command {
-	r := &runFlags{detach: true}
+	r := &runFlags{detach: true, writesThrough: true}
 	cmd := &cobra.Command{
 		Use: "create [command options] <container-id>", Short: "create a container", Args: exactArgs(1),
 		Long: `The create command creates an instance of a container for a bundle: a directory with
@@ -159,9 +163,9 @@ func (a *app) createOptions(id string, r *runFlags) (*container.CreateOptions, e
 		return nil, err
 	}
 	if flags.Overlay == "auto" {
-		flags.Overlay = "none"
-		if r.spec != nil { // do: the root is the host's own
-			flags.Overlay = "root"
+		flags.Overlay = "root"
+		if r.writesThrough {
+			flags.Overlay = "none"
 		}
 	}
 	return &container.CreateOptions{
