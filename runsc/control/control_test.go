@@ -201,10 +201,9 @@ func TestFilesTravel(t *testing.T) {
 }
 
 func TestWaiterGoneKills(t *testing.T) {
-	f := &fakeSentry{exited: make(chan ExitStatus)}
-	c := serve(t, f)
 	ctx, cancel := context.WithCancel(context.Background())
-	f.waiting = cancel
+	f := &fakeSentry{exited: make(chan ExitStatus), waiting: cancel}
+	c := serve(t, f)
 	_, err := c.Wait(ctx, &WaitArgs{ID: "c1", PID: 5, KillOnHangup: true})
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("wait = %v, want cancelled", err)
