@@ -37,6 +37,12 @@ __asm__(".text\n.balign 4096\ntext_start:\n"
 long by_mov(void), by_movq(void), by_cmp(long, ...), second(long), at_cmp(long), redzone(void);
 extern char text_start[], by_mov_call[], by_cmp_call[], by_cmp_end[];
 
+// code_at is a place beside a label; volatile, for a compiler that knows the size of labels.
+static unsigned char *code_at(char *label, long off) {
+    char *volatile at = label;
+    return (unsigned char *)at + off;
+}
+
 // Calls with all registers, flags and vectors set, and all of them looked at after it.
 __asm__("regs_mov: push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n push %rdi\n"
         " mov %rdi,%rax\n movups 0(%rax),%xmm0\n movups 16(%rax),%xmm15\n fninit\n fldpi\n"
@@ -208,10 +214,10 @@ static void own_code(void) {
 
 // What others read is the program, not what may stand in for it.
 static void reads(void) {
-    unsigned char want[32], got[32], *at = (unsigned char *)by_mov_call - 7;
+    unsigned char got[32], *at = code_at(by_mov_call, -7);
     static const unsigned char mov[] = {0xb8, 110, 0, 0, 0, 0x0f, 0x05};
     static const unsigned char cmp[] = {0x0f, 0x05, 0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff};
-    unsigned char *at2 = (unsigned char *)by_cmp_call - 2;
+    unsigned char *at2 = code_at(by_cmp_call, -2);
     int fd = M(open("/proc/self/mem", O_RDWR));
     M(pread(fd, got, 8, (off_t)(long)at));
     printf("mem: %d", !memcmp(got, mov, sizeof mov));
@@ -251,7 +257,7 @@ static void forks(void) {
         parent = me;
         hot_all();
         mprotect(text_start, 4096, PROT_READ | PROT_WRITE | PROT_EXEC);
-        memcpy((char *)by_mov_call - 7, const_code, 7);
+        memcpy(code_at(by_mov_call, -7), const_code, 7);
         printf("changed in the child: %ld\n", by_mov());
         fflush(stdout);
         _exit(0);
@@ -306,7 +312,7 @@ static int pipefd[2];
 static pthread_t main_thread;
 static volatile int back;
 static void *waker(void *arg) {
-    for (int i = 0; i < 5 || !arg && !back; i++) {
+    for (int i = 0; i < 5 || (!arg && !back); i++) {
         usleep(5000);
         pthread_kill(main_thread, SIGUSR2);
     }
@@ -395,7 +401,7 @@ static void tracers(void) {
     fflush(stdout);
     int st, p2[2];
     M(pipe(p2));
-    pid_t me = getpid(), p = fork();
+    pid_t p = fork();
     if (!p) {
         for (int i = 0; i < HOT; i++) by_mov(), by_cmp(SYS_getuid);
         M(write(p2[1], "x", 1));
