@@ -64,6 +64,7 @@ func Main() {
 	}()
 	code := <-s.done
 	timeline.Mark("all containers ended")
+	s.drainNetwork()
 	srv.Flush(flushLimit)
 	os.Exit(code)
 }
