@@ -6,8 +6,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-// Drain waits until what was sent over connections that are closed has arrived, as it
-// would from a kernel that outlives its processes; at most limit.
+// Drain waits until what was sent over TCP connections has arrived, as it would from a
+// kernel that outlives its processes; at most limit. Preconditions: all sockets are closed.
 func (s *Stack) Drain(limit time.Duration) {
 	if !s.Built() {
 		return
@@ -17,12 +17,13 @@ func (s *Stack) Drain(limit time.Duration) {
 	}
 }
 
-// closing reports whether a connection waits for its end to be acknowledged.
+// closing reports whether a connection has data to send, or waits for the peer to
+// acknowledge its end. (The end is sent after the data, so the state changes late.)
 func (s *Stack) closing() bool {
 	for _, t := range s.get().RegisteredEndpoints() {
 		if ep, ok := t.(*tcp.Endpoint); ok {
 			switch ep.EndpointState() {
-			case tcp.StateFinWait1, tcp.StateClosing, tcp.StateLastAck:
+			case tcp.StateEstablished, tcp.StateCloseWait, tcp.StateFinWait1, tcp.StateClosing, tcp.StateLastAck:
 				return true
 			}
 		}

@@ -90,6 +90,9 @@ func (c *container) makeNet() (*kernel.NetNamespace, error) {
 		return nil, fmt.Errorf("make the network namespace: %w", err)
 	}
 	if root == nil {
+		// The host's interfaces are there as long as the sandbox is: what the last process
+		// has sent must still leave (drainNetwork).
+		net.Share()
 		c.s.useHostNet(net)
 	}
 	if st, ok := net.State.(*netns.Namespace); ok {
