@@ -61,7 +61,23 @@ func processesOf(id string) map[string][]int {
 			found["runsc"] = append(found["runsc"], pid)
 		}
 	}
+	// A stub that the Sentry has just made looks like it, until it has dropped its memory.
+	sentries := found["sentry"]
+	if found["sentry"] = slices.DeleteFunc(slices.Clone(sentries), func(pid int) bool {
+		return slices.Contains(sentries, parentOf(pid))
+	}); len(found["sentry"]) == 0 {
+		delete(found, "sentry")
+	}
 	return found
+}
+
+// parentOf returns the parent of a process, 0 if the process is gone.
+func parentOf(pid int) int {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	_, rest, _ := strings.Cut(string(status), "\nPPid:\t")
+	line, _, _ := strings.Cut(rest, "\n")
+	ppid, _ := strconv.Atoi(line)
+	return ppid
 }
 
 // victims are what may be killed.

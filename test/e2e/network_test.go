@@ -108,12 +108,12 @@ func TestNetworkClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	awaitPort := "for i in $(seq 100); do curl -s -o /dev/null http://" + outside4 + ":8001/ && break; sleep 0.3; done\n"
+	awaitPort := "for a in " + outside4 + " '[" + outside6 + "]'; do for i in $(seq 100); do curl -g -s -o /dev/null http://$a:8001/ && break; sleep 0.3; done; done\n"
 	a := v.networked(show+"\necho ==\n"+awaitPort+fmt.Sprintf(`
 curl -s http://%s:8001/big | wc -c; curl -g -s 'http://[%s]:8001/big' | wc -c
 for a in %s %s %s %s; do ping -q -c 2 -i 0.2 $a | grep -o ' 0%% packet loss'; done
 python3 -c 'import socket; s = socket.create_server(("%s", 0)); c = socket.create_connection(s.getsockname()); print(c.getsockname()[0]); u = socket.socket(type=socket.SOCK_DGRAM); u.bind(("%s", 0)); u.sendto(b"x", ("%s", 9)); u.sendto(b"y", u.getsockname()); print(u.recv(9))'
-iperf3 -c %s -t 1 >/dev/null && echo sent; sleep 0.3; iperf3 -R -c %s -t 1 > /dev/null && echo received
+until iperf3 -c %s -t 1 >/dev/null; do sleep 0.3; done; echo sent; until iperf3 -R -c %s -t 1 > /dev/null; do sleep 0.3; done; echo received
 curl -s -m 5 http://%s:9/; echo refused $?`, outside4, outside6, outside4, outside6, inside4, inside6, inside4, inside4, outside4, outside4, outside6, outside4)).run(ours(t), "")
 	seen, rest, _ := strings.Cut(a.out, "==\n")
 	if seen != string(native) {
