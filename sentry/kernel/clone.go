@@ -197,7 +197,7 @@ func (u *cloneUndo) run() {
 
 // newTask returns a task without anything shared yet.
 func (k *Kernel) newTask(c *Container) *Task {
-	t := &Task{k: k, container: c, exitSignal: -1}
+	t := &Task{k: k, container: c, parker: newParker(), exitSignal: -1}
 	t.startNS, t.startBoot = k.Clock.MonotonicNS(), k.Clock.BoottimeNS()
 	t.timerSlack.Store(defaultSlackNS)
 	t.altStack.Flags = abi.SS_DISABLE

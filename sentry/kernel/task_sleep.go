@@ -30,7 +30,10 @@ func (s TaskState) Letter() byte { return "RSDTtZX"[s] }
 func (t *Task) State() TaskState { return TaskState(t.state.Load()) }
 
 // Notify is wait.Waiter.
-func (t *Task) Notify(*wait.Entry, wait.Mask) {
+func (t *Task) Notify(_ *wait.Entry, events wait.Mask) {
+	if stack := events != wait.All && events&wait.Stack != 0; t.parker.byStack.Load() != stack {
+		t.parker.byStack.Store(stack)
+	}
 	t.notified.Store(true)
 	t.parker.unpark()
 }

@@ -22,6 +22,9 @@ const (
 	// Taken is no event of poll(2): something was read from what had room before. Linux
 	// sends SIGIO for it (O_ASYNC).
 	Taken Mask = 1 << 16
+	// Stack goes with events that a goroutine of the network stack tells of: see the
+	// kernel's parker.
+	Stack Mask = 1 << 17
 	// All is every event.
 	All Mask = ^Mask(0)
 )

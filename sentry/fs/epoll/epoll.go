@@ -147,7 +147,7 @@ func (it *item) notify(events wait.Mask) bool {
 	}
 	ep.readyMu.Unlock()
 	if wake {
-		ep.queue.Notify(wait.In | abi.POLLRDNORM)
+		ep.queue.Notify(wait.In | abi.POLLRDNORM | events&wait.Stack)
 	}
 	return wake
 }

@@ -101,7 +101,7 @@ func (s *Socket) NotifyEvent(m waiter.EventMask) {
 	if events&wait.Out != 0 {
 		events |= abi.POLLWRNORM
 	}
-	s.queue.Notify(events)
+	s.queue.Notify(events | wait.Stack)
 }
 
 // takeError returns and clears the pending error.
