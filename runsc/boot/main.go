@@ -27,11 +27,6 @@ const memfileSize = 1 << 46
 // maxThreads bounds the host threads: every application thread has one.
 const maxThreads = 100_000
 
-// sparePs are slots of Go's scheduler beyond two a processor. Tasks sleep in host calls (for
-// their stub, for each other), and each keeps its slot until the runtime notices, after up
-// to 10 ms: with a slot a processor all others would wait for that.
-const sparePs = 4
-
 // flushLimit bounds how long answers keep an ended sandbox.
 const flushLimit = time.Second
 
@@ -45,7 +40,7 @@ func Main() {
 	debug.SetMaxThreads(maxThreads)
 	startHeapPacer()
 	if n := len(cfg.Host.CPUs); n > 0 {
-		runtime.GOMAXPROCS(2*n + sparePs)
+		runtime.GOMAXPROCS(n)
 	}
 	s, err := start(cfg)
 	if err != nil {
