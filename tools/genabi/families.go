@@ -33,9 +33,12 @@ var families = []family{
 	{"zsocket.go", "sockets: families, types, options, message flags, unix, interfaces", []string{
 		"sys/socket.h", "netinet/in.h", "netinet/tcp.h", "netinet/udp.h", "linux/sockios.h", "linux/if_arp.h", "linux/netlink.h", "linux/errqueue.h", "linux/if_packet.h", "linux/if_ether.h",
 	}, []string{"PACKET_[A-Z_0-9]+", "TP_STATUS_[A-Z_]+", "ETH_P_(ALL|IP|IPV6|ARP|8021Q)", "AF_[A-Z0-9]+", "SOCK_[A-Z]+", "SOL_[A-Z0-9_]+", "SO_[A-Z0-9_]+", "MSG_[A-Z_]+", "SCM_[A-Z0-9_]+", "SHUT_[A-Z]+", "SOMAXCONN", "IPPROTO_[A-Z0-9]+", "IP_[A-Z_0-9]+", "IPV6_[A-Z_0-9]+", "TCP_[A-Z_0-9]+", "UDP_[A-Z_0-9]+", "SIOC[A-Z0-9]+", "SIOCGSTAMP(NS)?_OLD", "ARPHRD_[A-Z0-9]+", "IFF_[A-Z_]+"}, []string{"SO_.*_LO(W|CK)AT_OLD", "IPV6_ADDR.*"}},
-	{"znetlink.go", "netlink: messages, links, addresses, routes, neighbours, rules, socket diagnosis", []string{
-		"sys/socket.h", "linux/netlink.h", "linux/rtnetlink.h", "linux/if_link.h", "linux/if_addr.h", "linux/neighbour.h", "linux/fib_rules.h", "linux/sock_diag.h", "linux/inet_diag.h", "linux/unix_diag.h",
-	}, []string{"(RTA|RTAX|RTN|RTPROT|RT_SCOPE|RT_TABLE|RTNLGRP|RTEXT_FILTER|NDA|NUD|NTF|FRA|FR_ACT|IFA_F|INET_DIAG|UNIX_DIAG|SOCK_DIAG|UDIAG)_[A-Z0-9_]+", "NETLINK_[A-Z_0-9]+", "NLM_F_[A-Z]+", "NLMSG_[A-Z]+", "RTM_[A-Z]+", "IFLA_[A-Z_0-9]+", "IFA_[A-Z_0-9]+"}, []string{"NLMSG_(ALIGN|LENGTH|SPACE|DATA|NEXT|OK|PAYLOAD|HDRLEN)"}},
+	{"znetlink.go", "netlink: messages, routes, neighbours, rules, socket diagnosis", []string{
+		"sys/socket.h", "linux/netlink.h", "linux/rtnetlink.h", "linux/neighbour.h", "linux/fib_rules.h", "linux/sock_diag.h", "linux/inet_diag.h", "linux/unix_diag.h",
+	}, []string{"(RTA|RTAX|RTN|RTPROT|RT_SCOPE|RT_TABLE|RTNLGRP|RTEXT_FILTER|NDA|NUD|NTF|FRA|FR_ACT|INET_DIAG|UNIX_DIAG|SOCK_DIAG|UDIAG)_[A-Z0-9_]+", "NETLINK_[A-Z_0-9]+", "NLM_F_[A-Z]+", "NLMSG_[A-Z]+", "RTM_[A-Z]+"}, []string{"NLMSG_(ALIGN|LENGTH|SPACE|DATA|NEXT|OK|PAYLOAD|HDRLEN)"}},
+	{"zlink.go", "netlink: attributes of links and addresses", []string{
+		"sys/socket.h", "linux/if_link.h", "linux/if_addr.h",
+	}, []string{"IFLA_[A-Z_0-9]+", "IFA_[A-Z_0-9]+"}, nil},
 	{"ztty.go", "terminals: ioctls, termios flags and control characters", []string{
 		"asm/termbits.h", "asm/ioctls.h", "asm/termios.h", "linux/tty.h",
 	}, []string{"T(C|IOC)[A-Z0-9]+", "FIO[A-Z]+", "N_TTY", "I(GNBRK|GNPAR|GNCR|NPCK|STRIP|NLCR|CRNL|UCLC|XON|XANY|XOFF|MAXBEL|UTF8|EXTEN|SIG|CANON)", "IX(ON|ANY|OFF)", "BRKINT", "PARMRK", "O(POST|LCUC|NLCR|CRNL|NOCR|NLRET|FILL|FDEL)", "[NTCBVF][RLABSTF]+DLY", "TAB[0-3]", "XTABS", "CBAUD[A-Z]*", "B[0-9]+", "CSIZE", "CS[5-8]", "CSTOPB", "CREAD", "PARENB", "PARODD", "HUPCL", "CLOCAL", "ECHO[A-Z]*", "XCASE", "NOFLSH", "TOSTOP", "FLUSHO", "PENDIN", "EXTPROC", "V[A-Z0-9]+", "NCCS"}, []string{"TCSET.*_OLD", "VLNEXT_.*", "TIOCSER_TEMT_.*"}},
