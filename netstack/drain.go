@@ -7,12 +7,13 @@ import (
 )
 
 // Drain waits until what was sent over TCP connections has arrived, as it would from a
-// kernel that outlives its processes; at most limit. Preconditions: all sockets are closed.
-func (s *Stack) Drain(limit time.Duration) {
+// kernel that outlives its processes; at most until end. Preconditions: all sockets are
+// closed.
+func (s *Stack) Drain(end time.Time) {
 	if !s.Built() {
 		return
 	}
-	for end := time.Now().Add(limit); s.closing() && time.Now().Before(end); {
+	for s.closing() && time.Now().Before(end) {
 		time.Sleep(5 * time.Millisecond)
 	}
 }

@@ -89,9 +89,7 @@ func (c *container) build() error {
 // sharedPIDs returns the pid namespace that a further container of the sandbox shares
 // with the first: it names one by a path, or asks for none of its own. nil: a new one.
 func (c *container) sharedPIDs() *kernel.PIDNamespace {
-	c.s.mu.Lock()
-	root := c.s.root
-	c.s.mu.Unlock()
+	root := c.s.first()
 	if root == nil || c.spec.Linux == nil {
 		return nil
 	}

@@ -14,9 +14,10 @@ func (s *Sentry) drainNetwork() {
 		containers = append(containers, c)
 	}
 	s.mu.Unlock()
+	end := time.Now().Add(drainLimit)
 	for _, c := range containers {
 		if n, ok := c.network(); ok {
-			n.Stack.Drain(drainLimit)
+			n.Stack.Drain(end)
 		}
 	}
 }

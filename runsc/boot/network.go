@@ -79,9 +79,7 @@ func (n *hostNetwork) close() {
 // makeNet makes the container's network namespace. A further container of a sandbox has
 // the first one's, unless it asks for a new one.
 func (c *container) makeNet() (*kernel.NetNamespace, error) {
-	c.s.mu.Lock()
-	root := c.s.root
-	c.s.mu.Unlock()
+	root := c.s.first()
 	if root != nil && !c.newNetwork() {
 		return root.ns.Net.Share(), nil
 	}

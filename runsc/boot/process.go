@@ -96,9 +96,7 @@ func (c *container) makeNamespaces(mounts *vfs.MountNamespace) (*kernel.Namespac
 // shared returns the first container of the sandbox if this one joins its namespace of a
 // type: it names one by a path, which the sandbox holds. nil: it gets its own.
 func (c *container) shared(typ specs.LinuxNamespaceType) *container {
-	c.s.mu.Lock()
-	root := c.s.root
-	c.s.mu.Unlock()
+	root := c.s.first()
 	if root == nil || c.spec.Linux == nil {
 		return nil
 	}

@@ -42,6 +42,13 @@ func (s *Sentry) container(id string) (*container, error) {
 	return nil, fmt.Errorf("%w: %q", errNoContainer, id)
 }
 
+// first returns the sandbox's first container, nil while it is made.
+func (s *Sentry) first() *container {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.root
+}
+
 // exit ends the process with code. The first call counts.
 func (s *Sentry) exit(code int) {
 	select {
