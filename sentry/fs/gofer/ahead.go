@@ -15,8 +15,7 @@ type ahead struct {
 	aheadOrder []key // oldest first; some may be gone from aheadLists
 	nAhead     int   // entries in aheadLists
 
-	window    int // directories to ask for
-	got, hits int // listings of the last answers, and those of them that were wanted
+	lists window // directories to ask for
 
 	// running counts requests for listings. What changes meanwhile is noted in raced, so
 	// that it is not kept as it was before.
@@ -94,7 +93,7 @@ func (fs *fileSystem) takeAhead(d *directory, p purpose) *proto.Listing {
 	l := fs.aheadLists[d.key]
 	if l != nil {
 		fs.dropAheadLocked(d.key)
-		fs.hits++
+		fs.lists.hits++
 	}
 	fs.mu.Unlock()
 	if l == nil || !d.isID(&l.ID) || p == forLookup && l.Plain() {
@@ -128,7 +127,7 @@ func (fs *fileSystem) store(lists []proto.Listing) {
 		fs.aheadOrder = append(fs.aheadOrder, k)
 		fs.nEntries += l.Len()
 		fs.nAhead += l.Len()
-		fs.got++
+		fs.lists.got++
 	}
 	fs.shrinkLocked(nil)
 	if len(fs.aheadOrder) > maxAhead {
@@ -156,22 +155,32 @@ func (fs *fileSystem) sweepAheadLocked() {
 	}
 }
 
-// nextWindow returns how many directories to ask for: more when most of the last ones
-// were wanted.
+// window is how many things to ask for at once.
+type window struct {
+	size      int
+	got, hits int // things in the last answers, and those of them that were wanted
+}
+
+// next returns how many to ask for now: more when most of the last ones were wanted.
+func (w *window) next(least, most int) int {
+	switch {
+	case w.size == 0:
+		w.size = least
+	case w.got == 0:
+	case 2*w.hits >= w.got:
+		w.size = min(4*w.size, most)
+	default:
+		w.size = max(w.size/4, least)
+	}
+	w.got, w.hits = 0, 0
+	return w.size
+}
+
+// nextWindow returns how many directories to ask for.
 func (fs *fileSystem) nextWindow() int {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	switch {
-	case fs.window == 0:
-		fs.window = minWindow
-	case fs.got == 0:
-	case 2*fs.hits >= fs.got:
-		fs.window = min(4*fs.window, maxWindow)
-	default:
-		fs.window = max(fs.window/4, minWindow)
-	}
-	fs.got, fs.hits = 0, 0
-	return fs.window
+	return fs.lists.next(minWindow, maxWindow)
 }
 
 // readAhead is readList in a tree that nobody else changes.

@@ -13,8 +13,7 @@ type openAhead struct {
 	openFDs   map[key]aheadFD
 	openOrder []key // oldest first; some may be gone from openFDs
 
-	openWindow        int // files to ask for
-	openGot, openHits int // descriptors of the last answers, and those of them that were wanted
+	opens window // files to ask for
 }
 
 // aheadFD is a descriptor for reading.
@@ -39,7 +38,7 @@ func (fs *fileSystem) takeFD(r *regular) int {
 	o, ok := fs.openFDs[r.key]
 	if ok {
 		delete(fs.openFDs, r.key)
-		fs.openHits++
+		fs.opens.hits++
 	}
 	fs.mu.Unlock()
 	if !ok {
@@ -79,7 +78,7 @@ func (fs *fileSystem) storeFDs(files []proto.Opened) {
 		fs.dropFDLocked(k)
 		fs.openFDs[k] = aheadFD{files[i].FD, proto.IDOf(&files[i].Attr)}
 		fs.openOrder = append(fs.openOrder, k)
-		fs.openGot++
+		fs.opens.got++
 	}
 	for len(fs.openFDs) > maxOpened || len(fs.openOrder) > 4*maxOpened {
 		fs.dropFDLocked(fs.openOrder[0])
@@ -87,21 +86,11 @@ func (fs *fileSystem) storeFDs(files []proto.Opened) {
 	}
 }
 
-// nextOpens returns how many files to ask for: more when most of the last ones were wanted.
+// nextOpens returns how many files to ask for.
 func (fs *fileSystem) nextOpens() int {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	switch {
-	case fs.openWindow == 0:
-		fs.openWindow = minOpens
-	case fs.openGot == 0:
-	case 2*fs.openHits >= fs.openGot:
-		fs.openWindow = min(4*fs.openWindow, maxOpens)
-	default:
-		fs.openWindow = max(fs.openWindow/4, minOpens)
-	}
-	fs.openGot, fs.openHits = 0, 0
-	return fs.openWindow
+	return fs.opens.next(minOpens, maxOpens)
 }
 
 // openNext opens r for reading, and what is likely to be opened after it. -1: nothing says
