@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lazaret/test/internal/harness"
 )
 
 // engineCase is a script that an engine runs with each runtime.
@@ -65,7 +67,7 @@ func runtimeBinary(t *testing.T) string {
 // runCases runs the scripts for one engine. prelude defines E, run and create for the
 // runtime $R.
 func runCases(t *testing.T, engine, prelude string) {
-	known := knownFailures(t)
+	known := harness.KnownFailures(t)
 	for _, c := range readCases(t, "testdata/cases.txt") {
 		if c.engine != "" && c.engine != engine {
 			continue
@@ -138,25 +140,4 @@ func normalize(text, name, runtime string) string {
 
 func lineDiff(want, got string) string {
 	return "--- runc\n" + want + "--- runsc\n" + got
-}
-
-// knownFailures reads known-failures.txt: "engine/case reason".
-func knownFailures(t *testing.T) map[string]string {
-	t.Helper()
-	data, err := os.ReadFile("known-failures.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	known := map[string]string{}
-	for line := range strings.Lines(string(data)) {
-		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
-			continue
-		}
-		name, reason, ok := strings.Cut(line, " ")
-		if !ok {
-			t.Fatalf("known-failures.txt: %q names no reason", line)
-		}
-		known[name] = strings.TrimSpace(reason)
-	}
-	return known
 }
