@@ -101,9 +101,10 @@ const (
 	tomlEnd   = "# end runsc\n"
 )
 
-var (
-	tomlVersion = regexp.MustCompile(`(?m)^\s*version\s*=\s*([0-9]+)\s*(#.*)?$`)
-	tomlInline  = regexp.MustCompile(`(?m)^[^#\n]*\b(runtimes|plugins|containerd)\b[^#\n=]*=\s*\{`)
+// Patterns, compiled when they are used: all processes of a sandbox are this binary.
+const (
+	tomlVersion = `(?m)^\s*version\s*=\s*([0-9]+)\s*(#.*)?$`
+	tomlInline  = `(?m)^[^#\n]*\b(runtimes|plugins|containerd)\b[^#\n=]*=\s*\{`
 )
 
 // criPlugin is the name of containerd's CRI plugin by the version of the configuration.
@@ -119,7 +120,7 @@ func containerdInstall(text []byte, name, _ string) ([]byte, error) {
 	if strings.TrimSpace(old) == "" {
 		old = "version = 2\n"
 	}
-	m := tomlVersion.FindStringSubmatch(old)
+	m := regexp.MustCompile(tomlVersion).FindStringSubmatch(old)
 	if m == nil || criPlugin[m[1]] == "" {
 		return nil, errors.New("it does not say version = 2 or 3; migrate it with containerd config migrate")
 	}
@@ -131,7 +132,7 @@ func containerdInstall(text []byte, name, _ string) ([]byte, error) {
 		}
 		return nil, fmt.Errorf("install was run with another --runtime; uninstall that first:\n%s", block)
 	}
-	if regexp.MustCompile(`(?m)^\s*\[[^\n]*\.runtimes\."?`+name+`"?\]`).MatchString(old) || tomlInline.MatchString(old) ||
+	if regexp.MustCompile(`(?m)^\s*\[[^\n]*\.runtimes\."?`+name+`"?\]`).MatchString(old) || regexp.MustCompile(tomlInline).MatchString(old) ||
 		strings.Count(old, `"""`)%2 != 0 || strings.Count(old, `'''`)%2 != 0 {
 		return nil, fmt.Errorf("it has a runtime %s, or its runtimes in a form that is not understood; add runtime_type = \"io.containerd.runsc.v1\" by hand", name)
 	}

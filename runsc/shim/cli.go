@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"sort"
 
 	"golang.org/x/sys/unix"
 
@@ -37,12 +37,7 @@ func (r *cli) command(args ...string) *exec.Cmd {
 	if r.debug {
 		global = append(global, "--debug")
 	}
-	var names []string
-	for name := range r.opts.Flags {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(r.opts.Flags)) {
 		global = append(global, "--"+name+"="+r.opts.Flags[name])
 	}
 	cmd := exec.Command(r.opts.Binary, append(global, args...)...)
