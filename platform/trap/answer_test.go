@@ -25,6 +25,7 @@ func TestAnswers(t *testing.T) {
 	}
 	v.ctx.SetAnswer(39, 4711)
 	before = v.regs.Rbx
+	v.regs.Rax = 4711 // the last call's, should the first step be interrupted at once
 	for range 50 {
 		ev, err := v.step()
 		if ev.Trapped { // it had been put back to the call itself

@@ -21,23 +21,23 @@ func (p *Pipe) Open(ctx *vfs.Context, mode, flags uint32) (vfs.FileOps, error) {
 		return nil, abi.ENXIO
 	}
 	first := mode&vfs.ModeRead != 0 && p.readers == 0 || mode&vfs.ModeWrite != 0 && p.writers == 0
+	p.addEndsLocked(mode)
+	// A partner that this open lets go on may be gone before we look again, so whether
+	// one comes from now on is counted from here.
+	if mode == vfs.ModeRead && nonblock && p.writers == 0 {
+		e.seen = p.writerOpens // no POLLHUP before a writer came
+	}
+	readers, writers := awaited(&p.readers, &p.readerOpens), awaited(&p.writers, &p.writerOpens)
 	p.mu.Unlock()
-	p.addEnds(mode)
 	if first {
 		p.opens.Notify(wait.In)
 	}
 	var err error
 	switch {
-	case mode == vfs.ModeRead && nonblock:
-		p.mu.Lock()
-		if p.writers == 0 {
-			e.seen = p.writerOpens // no POLLHUP before a writer came
-		}
-		p.mu.Unlock()
-	case mode == vfs.ModeRead:
-		err = p.awaitPartner(ctx, &p.writers, &p.writerOpens)
+	case mode == vfs.ModeRead && !nonblock:
+		err = p.awaitPartner(ctx, writers)
 	case mode == vfs.ModeWrite:
-		err = p.awaitPartner(ctx, &p.readers, &p.readerOpens)
+		err = p.awaitPartner(ctx, readers)
 	}
 	if err != nil {
 		p.dropEnds(mode)
@@ -51,17 +51,28 @@ func (p *Pipe) Open(ctx *vfs.Context, mode, flags uint32) (vfs.FileOps, error) {
 // what it wrote is still to be read.
 func (p *Pipe) reopen(mode uint32) vfs.FileOps {
 	mode &= vfs.ModeRead | vfs.ModeWrite
-	p.addEnds(mode)
+	p.mu.Lock()
+	p.addEndsLocked(mode)
+	p.mu.Unlock()
 	return &end{pipe: p, mode: mode}
 }
 
-// awaitPartner waits until *have is not 0 or *opens has moved: the partner may have come
-// and gone again. Both are fields under p.mu.
-func (p *Pipe) awaitPartner(ctx *vfs.Context, have *int, opens *uint64) error {
-	p.mu.Lock()
-	seen, here := *opens, *have > 0
-	p.mu.Unlock()
-	if here {
+// partner is the other side as an open found it.
+type partner struct {
+	have  *int    // its open files now
+	opens *uint64 // how many there have ever been
+	seen  uint64
+	here  bool
+}
+
+// awaited looks at a side; the caller holds the pipe's mutex.
+func awaited(have *int, opens *uint64) partner {
+	return partner{have: have, opens: opens, seen: *opens, here: *have > 0}
+}
+
+// awaitPartner waits until the partner is there or has come and gone again.
+func (p *Pipe) awaitPartner(ctx *vfs.Context, o partner) error {
+	if o.here {
 		return nil
 	}
 	if ctx.Sleeper == nil {
@@ -70,6 +81,6 @@ func (p *Pipe) awaitPartner(ctx *vfs.Context, have *int, opens *uint64) error {
 	return wait.Until(ctx.Sleeper, &p.opens, wait.In, time.Time{}, func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		return *have > 0 || *opens != seen
+		return *o.have > 0 || *o.opens != o.seen
 	})
 }

@@ -11,7 +11,9 @@ import (
 )
 
 func newEnds(p *Pipe) (r, w *end) {
-	p.addEnds(vfs.ModeRead | vfs.ModeWrite)
+	p.mu.Lock()
+	p.addEndsLocked(vfs.ModeRead | vfs.ModeWrite)
+	p.mu.Unlock()
 	// A pipe had its writer from the start: seen differs from writerOpens.
 	return &end{pipe: p, mode: vfs.ModeRead}, &end{pipe: p, mode: vfs.ModeWrite}
 }

@@ -44,8 +44,8 @@ func NewPipe() *Pipe {
 	return p
 }
 
-func (p *Pipe) addEnds(mode uint32) (writerOpens uint64) {
-	p.mu.Lock()
+// addEndsLocked counts an open file.
+func (p *Pipe) addEndsLocked(mode uint32) {
 	if mode&vfs.ModeRead != 0 {
 		p.readers++
 		p.readerOpens++
@@ -54,9 +54,6 @@ func (p *Pipe) addEnds(mode uint32) (writerOpens uint64) {
 		p.writers++
 		p.writerOpens++
 	}
-	w := p.writerOpens
-	p.mu.Unlock()
-	return w
 }
 
 // dropEnds takes an open file's ends back.

@@ -317,3 +317,28 @@ func TestFIFOOpen(t *testing.T) {
 	}
 	e.Release(nil)
 }
+
+// passing is a reader that comes and goes as soon as the writer is there.
+type passing struct{ p *Pipe }
+
+func (r passing) Notify(*wait.Entry, wait.Mask) {
+	r.p.mu.Lock()
+	r.p.addEndsLocked(vfs.ModeRead)
+	r.p.mu.Unlock()
+	r.p.dropEnds(vfs.ModeRead)
+}
+
+// A writer need not see its reader: that there was one is enough.
+func TestFIFOPartnerGone(t *testing.T) {
+	p := NewPipe()
+	e := wait.Entry{Waiter: passing{p}, Mask: wait.In}
+	p.opens.Add(&e)
+	defer p.opens.Remove(&e)
+	c := testContext()
+	c.Sleeper = signalled{make(sleeper, 1)}
+	w, err := p.Open(c, vfs.ModeWrite, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Release(nil)
+}
