@@ -41,9 +41,14 @@ func (c *container) create(req *taskapi.CreateTaskRequest) error {
 	})
 	if err != nil {
 		_ = unmountAll(c.rootfs())
-		return err
+		return runtimeError("create", err)
 	}
 	return nil
+}
+
+// runtimeError begins as those of runc's shim do: people, and some engines, look for it.
+func runtimeError(verb string, err error) error {
+	return fmt.Errorf("OCI runtime %s failed: %w", verb, err)
 }
 
 func (c *container) rootfs() string { return filepath.Join(c.bundle, "rootfs") }
@@ -155,7 +160,7 @@ func (c *container) start(p *process) (int, error) {
 	defer c.mu.Unlock()
 	if p == c.init {
 		if err := c.rt.run("start", c.id); err != nil {
-			return 0, err
+			return 0, runtimeError("start", err)
 		}
 		p.mu.Lock()
 		if p.status == task.Status_CREATED {
@@ -168,7 +173,7 @@ func (c *container) start(p *process) (int, error) {
 	}
 	if err := c.startExec(p); err != nil {
 		p.end(exit{status: 255})
-		return 0, err
+		return 0, runtimeError("exec", err)
 	}
 	_, pid, _ := p.snapshot()
 	c.s.events.publish("/tasks/exec-started", &eventsapi.TaskExecStarted{ContainerID: c.id, ExecID: p.id, Pid: uint32(pid)})

@@ -7,16 +7,24 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
+// criCase is what the kubelet does with one pod, or several.
+type criCase struct {
+	name string
+	run  func(k *kubelet)
+}
+
 // TestCRI: what Kubernetes asks of a runtime, with runc's handler and with ours.
 func TestCRI(t *testing.T) {
-	startContainerd(t)
-	for _, c := range []struct {
-		name string
-		run  func(k *kubelet)
-	}{
+	compareCRI(t, []criCase{
 		{"life", criLife}, {"shared", criShared}, {"network", criNetwork}, {"security", criSecurity},
 		{"oom", criOOM}, {"resources", criResources}, {"leftovers", criLeftovers},
-	} {
+	})
+}
+
+// compareCRI runs each case with both handlers: they must note the same.
+func compareCRI(t *testing.T, cases []criCase) {
+	startContainerd(t)
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			var notes [2]string

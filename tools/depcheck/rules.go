@@ -36,6 +36,7 @@ var external = []struct {
 	{"github.com/containerd", []string{"runsc/shim", "test/engines"}},
 	{"github.com/pelletier/go-toml", []string{"runsc/shim"}},
 	{"k8s.io/cri-api", []string{"test/engines"}},
+	{"golang.org/x/net/websocket", []string{"test/engines"}}, // kubectl's streams
 	{"google.golang.org/grpc", []string{"runsc/shim", "test/engines"}},
 	{"google.golang.org/protobuf", []string{"runsc/shim", "test/engines"}},
 	{"github.com/seccomp/libseccomp-golang", []string{"tools"}},
