@@ -185,10 +185,10 @@ func TestTCP(t *testing.T) {
 				t.Fatalf("%q %v", b, err)
 			}
 			big := bytes.Repeat([]byte("0123456789"), 100000)
-			go func() {
+			go func(host net.Conn) {
 				_, _ = host.Write(big)
 				_ = host.Close()
-			}()
+			}(host)
 			if got, err := c.read(len(big)); got != string(big) || err != nil {
 				t.Fatalf("%d bytes of %d: %v", len(got), len(big), err)
 			}
