@@ -21,6 +21,7 @@ type container struct {
 	id     string
 	bundle string // on the host; hooks are told
 	spec   *specs.Spec
+	pidsOf string // see control.CreateArgs
 	kc     *kernel.Container
 	acct   *memfile.Account
 	gofer  *gofer.Client
@@ -50,7 +51,7 @@ type process struct {
 // newContainer builds everything up to a program that is ready to start.
 func (s *Sentry) newContainer(args *control.CreateArgs, spec *specs.Spec, fds containerFDs, net *hostNetwork) (*container, error) {
 	c := &container{
-		s: s, id: args.ID, bundle: args.Bundle, spec: spec, fds: fds, net: net, acct: &memfile.Account{}, status: control.StatusCreated, procs: map[int32]*process{},
+		s: s, id: args.ID, bundle: args.Bundle, spec: spec, pidsOf: args.PIDsOf, fds: fds, net: net, acct: &memfile.Account{}, status: control.StatusCreated, procs: map[int32]*process{},
 	}
 	err := c.build()
 	c.fds.close() // what nothing was made of
@@ -67,8 +68,11 @@ func (s *Sentry) newContainer(args *control.CreateArgs, spec *specs.Spec, fds co
 // build makes the kernel's side of the container and its first process.
 func (c *container) build() error {
 	c.setLimits()
-	var err error
-	if c.kc, err = c.s.k.NewContainer(c.id, c.acct, c.sharedPIDs()); err != nil {
+	pids, err := c.sharedPIDs()
+	if err != nil {
+		return err
+	}
+	if c.kc, err = c.s.k.NewContainer(c.id, c.acct, pids); err != nil {
 		return fmt.Errorf("make container %q: %w", c.id, err)
 	}
 	if l := c.spec.Linux; l != nil && l.Resources != nil && l.Resources.Pids != nil {
@@ -87,18 +91,25 @@ func (c *container) build() error {
 }
 
 // sharedPIDs returns the pid namespace that a further container of the sandbox shares
-// with the first: it names one by a path, or asks for none of its own. nil: a new one.
-func (c *container) sharedPIDs() *kernel.PIDNamespace {
-	root := c.s.first()
-	if root == nil || c.spec.Linux == nil {
-		return nil
+// with another, mostly the first: it names one by a path, or asks for none of its own.
+// nil: a new one.
+func (c *container) sharedPIDs() (*kernel.PIDNamespace, error) {
+	with := c.s.first()
+	if with == nil || c.spec.Linux == nil {
+		return nil, nil
 	}
 	for _, ns := range c.spec.Linux.Namespaces {
 		if ns.Type == specs.PIDNamespace && ns.Path == "" {
-			return nil
+			return nil, nil
 		}
 	}
-	return root.kc.PIDNS()
+	if c.pidsOf != "" {
+		var err error
+		if with, err = c.s.container(c.pidsOf); err != nil {
+			return nil, err
+		}
+	}
+	return with.kc.PIDNS(), nil
 }
 
 // setLimits takes the memory limit over into the kernel's own account. The host's cgroup

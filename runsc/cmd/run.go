@@ -17,6 +17,7 @@ import (
 
 	"lazaret/runsc/container"
 	"lazaret/runsc/control"
+	"lazaret/runsc/sandbox"
 	"lazaret/runsc/spec"
 	"lazaret/runsc/timeline"
 )
@@ -161,6 +162,9 @@ func (a *app) createOptions(id string, r *runFlags) (*container.CreateOptions, e
 	flags := a.flags
 	if err := applyAnnotations(&flags, s.Annotations, a.set); err != nil {
 		return nil, err
+	}
+	if _, annotated := s.Annotations[annotationPrefix+"network"]; !annotated && !a.set("network") && r.spec == nil && spec.InheritsNetwork(s) {
+		flags.Network = sandbox.HostNetwork
 	}
 	if flags.Overlay == "auto" {
 		flags.Overlay = "root"

@@ -200,6 +200,9 @@ func (cr *creator) joinSandbox(cfg *sandbox.Config) error {
 	if cr.args.Spec, err = json.Marshal(cr.opts.Spec); err != nil {
 		return fmt.Errorf("encode configuration: %w", err)
 	}
+	if cr.args.PIDsOf, err = cr.pidsOf(); err != nil {
+		return err
+	}
 	cfg.SentryPID = cr.c.Sentry.PID
 	pid, conn, attach, err := cr.opts.Starter.StartGofer(cfg)
 	if err != nil {
@@ -217,6 +220,29 @@ func (cr *creator) joinSandbox(cfg *sandbox.Config) error {
 		cr.args.Files = append(cr.args.Files, f)
 	}
 	return cr.c.save()
+}
+
+// pidsOf finds the container whose host process the path of the pid namespace names, as
+// kubectl debug --target has it: the namespace inside is that container's.
+func (cr *creator) pidsOf() (string, error) {
+	pid := 0
+	if l := cr.opts.Spec.Linux; l != nil {
+		for _, ns := range l.Namespaces {
+			if ns.Type == specs.PIDNamespace && ns.Path != "" {
+				_, _ = fmt.Sscanf(ns.Path, "/proc/%d/ns/pid", &pid)
+			}
+		}
+	}
+	if pid == 0 || pid == cr.c.Sentry.PID {
+		return "", nil
+	}
+	list, _ := cr.c.store.List()
+	for _, c := range list {
+		if c.SandboxID == cr.c.SandboxID && c.Init.PID == pid && c.ID != cr.c.ID {
+			return c.ID, nil
+		}
+	}
+	return "", fmt.Errorf("linux.namespaces: process %d, whose pid namespace is to be joined, is no container of sandbox %q", pid, cr.c.SandboxID)
 }
 
 // adopt is called for each new process before it does anything.

@@ -40,6 +40,10 @@ type CreateArgs struct {
 	// Attach is opaque to this package: the sandbox package's []Attach of the Gofer.
 	Attach json.RawMessage `json:"attach,omitempty"`
 
+	// PIDsOf names the container of the sandbox whose pid namespace this one's has by a
+	// path; empty: the first container's, if it has a path at all.
+	PIDsOf string `json:"pidsOf,omitempty"`
+
 	// HasGofer and NumStdio say what Files holds, in order: the Gofer's connection,
 	// stdin, stdout and stderr, and then the application's fds from 3 on.
 	HasGofer bool `json:"hasGofer,omitempty"`

@@ -14,8 +14,9 @@ var Namespaces = []string{"cgroup", "ipc", "mount", "network", "pid", "user", "u
 
 // checkNamespaces refuses paths to namespaces of host processes, which a sandbox cannot
 // join, but for the network's: the sandbox takes its links from there. Without an entry
-// the specification has the runtime's namespace inherited; a sandboxed kernel always has
-// its own, so nothing is said about that (every engine leaves some out).
+// the specification has the runtime's namespace inherited; but for the network's
+// (InheritsNetwork) a sandboxed kernel always has its own, and nothing is said about that:
+// every engine leaves some out.
 func checkNamespaces(c *checker) *FieldError {
 	var seen []specs.LinuxNamespaceType
 	sub := IsSubContainer(c.spec)
@@ -41,6 +42,15 @@ func checkNamespaces(c *checker) *FieldError {
 		}
 	}
 	return nil
+}
+
+// InheritsNetwork says whether the configuration leaves the runtime's own network to the
+// container ("If a namespace type is not specified in the namespaces array, the container
+// MUST inherit the runtime namespace of that type"): so engines ask for the host's.
+func InheritsNetwork(s *specs.Spec) bool {
+	return s.Linux != nil && !IsSubContainer(s) && !slices.ContainsFunc(s.Linux.Namespaces, func(ns specs.LinuxNamespace) bool {
+		return ns.Type == specs.NetworkNamespace
+	})
 }
 
 func checkIDMappings(c *checker) *FieldError {

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -153,6 +154,50 @@ func TestHostNetworkCalls(t *testing.T) {
 					t.Errorf("%s on %s: %s is allowed: %v", mode, platform, call, got)
 				}
 			}
+		}
+	}
+}
+
+// TestInheritedNetwork: without a network namespace in the configuration the network is the
+// runtime's own, unless a flag or an annotation says otherwise.
+func TestInheritedNetwork(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Write([]byte("from the host\n"))
+			c.Close()
+		}
+	}()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	b := newBundle(t, script1("nc 127.0.0.1 "+port+" </dev/null 2>/dev/null || echo nobody"), func(s *specs.Spec) {
+		s.Linux.Namespaces = slices.DeleteFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.NetworkNamespace })
+	})
+	annotated := newBundle(t, func(s *specs.Spec) {
+		*s = *b.spec
+		s.Annotations = map[string]string{"dev.lazaret.network": "sandbox"}
+	})
+	for _, c := range []struct {
+		name string
+		b    *bundle
+		r    *runtimeUnderTest
+		want string
+	}{
+		{"annotation", annotated, ours(t), "nobody\n"}, {"flag", b, ours(t, "--network", "sandbox"), "nobody\n"},
+		{"runsc", b, ours(t), "from the host\n"}, {"runc", b, peerRunc(t), "from the host\n"},
+	} {
+		if c.name == "runc" {
+			b.privateRoot()
+		}
+		if a := c.b.run(c.r, ""); a.out != c.want || a.code != 0 {
+			t.Errorf("%s: exit %d, %q %q, want %q", c.name, a.code, a.out, a.err, c.want)
 		}
 	}
 }

@@ -153,7 +153,7 @@ func criExec(k *kubelet) {
 	s.resize(120, 50)
 	s.ask("stty size", "50 120")
 	s.ask("tty", "/dev/pts/")
-	s.typeText("sh -c \"trap 'echo cau''ght' INT; echo rea''dy; sleep 1000\"\n")
+	s.typeText("sh -c \"trap 'echo cau''ght; exit' INT; echo rea''dy; while :; do sleep 0.1; done\"\n")
 	s.expect(chanOut, "ready")
 	s.typeText("\x03")
 	s.expect(chanOut, "caught")
