@@ -28,6 +28,9 @@ type Link struct {
 	MTU   uint32
 	MAC   [6]byte
 	TxLen uint32
+
+	Kind   string // IFLA_INFO_KIND; empty for lo and the host's
+	Master int32  // index of the bridge whose port it is
 }
 
 // Address is an address of a link.
@@ -37,6 +40,7 @@ type Address struct {
 	Broadcast netip.Addr
 	Scope     uint8
 	Permanent bool
+	Flags     uint32 // IFA_F_*, as they were given
 }
 
 // Route is a line of the routing table.
@@ -61,7 +65,10 @@ type Counters struct {
 type link struct {
 	Link
 	ep    stack.LinkEndpoint
+	tap   *tap
+	payer Payer // of what the link costs; nil: nobody
 	addrs []Address
+	fixed bool // a bridge that was given its address
 }
 
 // protoOf is the network protocol of an address.
@@ -77,6 +84,7 @@ func (s *Stack) addLinkLocked(l *link) error {
 	if err := s.s.CreateNICWithOptions(tcpip.NICID(l.Index), s.tapped(l), opts); err != nil {
 		return errno(err)
 	}
+	s.lastIndex = max(s.lastIndex, l.Index)
 	s.links = append(s.links, l)
 	slices.SortFunc(s.links, func(a, b *link) int { return cmp.Compare(a.Index, b.Index) })
 	return nil
@@ -156,6 +164,9 @@ func onLink(l *link, a Address) (Route, bool) {
 	}
 	if r.Dst.Addr().Is6() {
 		r.Scope, r.Source, r.Metric = ScopeUniverse, netip.Addr{}, 256
+	}
+	if a.Flags&abi.IFA_F_NOPREFIXROUTE != 0 {
+		return r, false
 	}
 	return r, l.Flags&abi.IFF_LOOPBACK != 0 || r.Dst.Bits() < r.Dst.Addr().BitLen() || a.Peer.IsValid()
 }
@@ -262,11 +273,15 @@ func (s *Stack) RemoveAddress(index int32, p netip.Prefix) error {
 	if l == nil {
 		return abi.ENODEV
 	}
+	return s.removeAddressLocked(l, p)
+}
+
+func (s *Stack) removeAddressLocked(l *link, p netip.Prefix) error {
 	i := slices.IndexFunc(l.addrs, func(a Address) bool { return a.Prefix == p })
 	if i < 0 {
 		return abi.EADDRNOTAVAIL
 	}
-	if err := s.s.RemoveAddress(tcpip.NICID(index), toAddress(p.Addr())); err != nil {
+	if err := s.s.RemoveAddress(tcpip.NICID(l.Index), toAddress(p.Addr())); err != nil {
 		return errno(err)
 	}
 	if l.Index != Loopback && p.Addr().Is4() {
@@ -314,40 +329,6 @@ func (s *Stack) RemoveRoute(r Route) error {
 	s.routes = slices.Delete(s.routes, i, i+1)
 	s.setRoutesLocked()
 	return nil
-}
-
-// SetUp brings an interface up or takes it down: ENODEV.
-func (s *Stack) SetUp(index int32, up bool) error {
-	s.get()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	l := s.findLocked(index)
-	if l == nil {
-		return abi.ENODEV
-	}
-	return s.setUpLocked(l, up)
-}
-
-// setUpLocked is SetUp. lo gets its addresses when it comes up for the first time.
-func (s *Stack) setUpLocked(l *link, up bool) error {
-	if up == (l.Flags&abi.IFF_UP != 0) {
-		return nil
-	}
-	var err tcpip.Error
-	if up {
-		l.Flags |= abi.IFF_UP | abi.IFF_RUNNING
-		err = s.s.EnableNIC(tcpip.NICID(l.Index))
-		if l.Flags&abi.IFF_LOOPBACK != 0 && len(l.addrs) == 0 {
-			for _, p := range []string{"127.0.0.1/8", "::1/128"} {
-				_ = s.addAddressLocked(l, Address{Prefix: netip.MustParsePrefix(p), Scope: ScopeHost, Permanent: true})
-			}
-		}
-	} else {
-		l.Flags &^= abi.IFF_UP | abi.IFF_RUNNING
-		err = s.s.DisableNIC(tcpip.NICID(l.Index))
-	}
-	s.setRoutesLocked()
-	return errno(err)
 }
 
 // CountersOf returns the counters of an interface.
@@ -423,4 +404,12 @@ func (s *Stack) Neighbours() []Neighbour {
 // AddNeighbour enters a permanent neighbour.
 func (s *Stack) AddNeighbour(n Neighbour) error {
 	return errno(s.get().AddStaticNeighbor(tcpip.NICID(n.Link), protoOf(n.IP), toAddress(n.IP), tcpip.LinkAddress(n.MAC[:])))
+}
+
+// RemoveNeighbour removes a neighbour: ENOENT.
+func (s *Stack) RemoveNeighbour(link int32, ip netip.Addr) error {
+	if err := s.get().RemoveNeighbor(tcpip.NICID(link), protoOf(ip), toAddress(ip)); err != nil {
+		return abi.ENOENT
+	}
+	return nil
 }

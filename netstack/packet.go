@@ -16,17 +16,18 @@ import (
 // host. Every frame travels behind a struct virtio_net_hdr (PACKET_VNET_HDR), so that
 // segments of up to 64 KiB go each way in one call, with their checksums left to the host.
 type packetLink struct {
+	ether
 	fd int
-
-	mu   sync.RWMutex
-	disp stack.NetworkDispatcher
-	addr tcpip.LinkAddress
-	mtu  uint32
 
 	started sync.Once
 	errors  atomic.Uint64 // frames that the host did not take
 
+	gone atomic.Bool // nothing more will be received
 	wire
+}
+
+func newPacketLink(fd int, mac [6]byte, mtu uint32) *packetLink {
+	return &packetLink{fd: fd, ether: ether{addr: tcpip.LinkAddress(mac[:]), mtu: mtu}}
 }
 
 // struct virtio_net_hdr.
@@ -44,87 +45,17 @@ const (
 // Attach implements stack.LinkEndpoint: the reader starts with the first dispatcher. It
 // lives as long as the descriptor, which is as long as the Sentry.
 func (l *packetLink) Attach(d stack.NetworkDispatcher) {
-	l.mu.Lock()
-	l.disp = d
-	l.mu.Unlock()
+	l.ether.Attach(d)
 	if d != nil {
 		l.started.Do(func() { go l.read() })
 	}
 }
-
-// IsAttached implements stack.LinkEndpoint.
-func (l *packetLink) IsAttached() bool {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return l.disp != nil
-}
-
-// MTU implements stack.LinkEndpoint.
-func (l *packetLink) MTU() uint32 {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return l.mtu
-}
-
-// SetMTU implements stack.LinkEndpoint.
-func (l *packetLink) SetMTU(n uint32) {
-	l.mu.Lock()
-	l.mtu = n
-	l.mu.Unlock()
-}
-
-// MaxHeaderLength implements stack.LinkEndpoint.
-func (*packetLink) MaxHeaderLength() uint16 { return header.EthernetMinimumSize }
-
-// LinkAddress implements stack.LinkEndpoint.
-func (l *packetLink) LinkAddress() tcpip.LinkAddress {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return l.addr
-}
-
-// SetLinkAddress implements stack.LinkEndpoint.
-func (l *packetLink) SetLinkAddress(a tcpip.LinkAddress) {
-	l.mu.Lock()
-	l.addr = a
-	l.mu.Unlock()
-}
-
-// Capabilities implements stack.LinkEndpoint. Checksums of what comes in are known to be
-// right (see checked); those of what goes out are the stack's, but for large segments.
-func (*packetLink) Capabilities() stack.LinkEndpointCapabilities {
-	return stack.CapabilityRXChecksumOffload | stack.CapabilityResolutionRequired
-}
-
-// Wait implements stack.LinkEndpoint.
-func (*packetLink) Wait() {}
-
-// ARPHardwareType implements stack.LinkEndpoint.
-func (*packetLink) ARPHardwareType() header.ARPHardwareType { return header.ARPHardwareEther }
 
 // GSOMaxSize implements stack.GSOEndpoint.
 func (*packetLink) GSOMaxSize() uint32 { return gsoMax }
 
 // SupportedGSO implements stack.GSOEndpoint.
 func (*packetLink) SupportedGSO() stack.SupportedGSO { return stack.HostGSOSupported }
-
-// Close implements stack.LinkEndpoint.
-func (*packetLink) Close() {}
-
-// SetOnCloseAction implements stack.LinkEndpoint.
-func (*packetLink) SetOnCloseAction(func()) {}
-
-// AddHeader implements stack.LinkEndpoint.
-func (*packetLink) AddHeader(p *stack.PacketBuffer) {
-	h := header.Ethernet(p.LinkHeader().Push(header.EthernetMinimumSize))
-	h.Encode(&header.EthernetFields{SrcAddr: p.EgressRoute.LocalLinkAddress, DstAddr: p.EgressRoute.RemoteLinkAddress, Type: p.NetworkProtocolNumber})
-}
-
-// ParseHeader implements stack.LinkEndpoint.
-func (*packetLink) ParseHeader(p *stack.PacketBuffer) bool {
-	_, ok := p.LinkHeader().Consume(header.EthernetMinimumSize)
-	return ok
-}
 
 // WritePackets implements stack.LinkEndpoint. What the host has no room for is dropped, as
 // on a wire.
@@ -172,6 +103,7 @@ func (l *packetLink) read() {
 			continue
 		}
 		if err != nil || n == 0 {
+			l.gone.Store(l.fd >= 0)
 			l.lost()
 			return
 		}
@@ -184,11 +116,9 @@ func (l *packetLink) read() {
 // deliver hands a frame to the stack.
 // TRUST: the frame is what somebody on the network sent.
 func (l *packetLink) deliver(flags byte, frame []byte) {
-	l.mu.RLock()
-	d, addr := l.disp, l.addr
-	l.mu.RUnlock()
 	eth := header.Ethernet(frame)
-	if dst := eth.DestinationAddress(); d == nil || dst != addr && dst[0]&1 == 0 {
+	d := l.taker(eth.DestinationAddress())
+	if d == nil {
 		return // for somebody else: the interface is promiscuous
 	}
 	if flags&(vnetNeedsCsum|vnetDataValid) == 0 && !checked(eth.Type(), frame[header.EthernetMinimumSize:]) {

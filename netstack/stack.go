@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,9 +36,13 @@ type Stack struct {
 	observing sync.Mutex // of those who change observers
 	observers atomic.Pointer[[]Observer]
 
-	mu     sync.Mutex
-	links  []*link // by index, rising
-	routes []Route
+	watcher Watcher // nil: nobody; set before the stack is built
+
+	mu        sync.Mutex
+	dead      bool
+	links     []*link // by index, rising
+	lastIndex int32
+	routes    []Route
 }
 
 // New returns a network of which nothing is built yet. Its lo is down.
@@ -131,20 +136,31 @@ func setOption[T any, P settable[T]](st *stack.Stack, proto tcpip.TransportProto
 	_ = st.SetTransportProtocolOption(proto, P(&v))
 }
 
+// Dead reports whether the namespace has ended.
+func (s *Stack) Dead() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dead
+}
+
 // Close ends all endpoints and links. The stack's goroutines end after it.
 func (s *Stack) Close() {
 	fresh := false
 	s.once.Do(func() { fresh = true })
-	if fresh || s.s == nil {
+	if fresh {
+		s.s = stack.New(stack.Options{}) // for who still has a socket of it
+		s.mu.Lock()
+		s.dead = true
+		s.mu.Unlock()
 		return
 	}
 	s.s.Close()
 	s.mu.Lock()
-	links := s.links
-	s.links = nil
+	s.dead = true
+	links := slices.Clone(s.links)
 	s.mu.Unlock()
 	for _, l := range links {
-		_ = s.s.RemoveNIC(tcpip.NICID(l.Index))
+		s.drop(l)
 	}
 }
 

@@ -37,7 +37,7 @@ func (s *Stack) Apply(c *Config, fds []int) error {
 		h := &c.Links[i]
 		l := s.findLocked(h.Index)
 		if h.Flags&abi.IFF_LOOPBACK == 0 && c.Shown {
-			l = &link{Link: h.Link, ep: &packetLink{fd: -1, addr: tcpip.LinkAddress(h.MAC[:]), mtu: h.MTU}}
+			l = &link{Link: h.Link, ep: newPacketLink(-1, h.MAC, h.MTU)}
 			if err := s.addLinkLocked(l); err != nil {
 				return fmt.Errorf("network interface %q: %w", h.Name, err)
 			}
@@ -45,7 +45,7 @@ func (s *Stack) Apply(c *Config, fds []int) error {
 			if len(fds) == 0 {
 				return fmt.Errorf("network interface %q: no packet socket came with it", h.Name)
 			}
-			ep := &packetLink{fd: fds[0], addr: tcpip.LinkAddress(h.MAC[:]), mtu: h.MTU}
+			ep := newPacketLink(fds[0], h.MAC, h.MTU)
 			if h.Wire {
 				ep.wire = wire{whole: true, owner: s, index: h.Index}
 			}

@@ -1,6 +1,8 @@
 package netstack
 
 import (
+	"sync/atomic"
+
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"lazaret/syscalls/abi"
@@ -13,6 +15,8 @@ type tap struct {
 	s        *Stack
 	index    int32
 	loopback bool // what goes out comes in: it is captured once
+	up       atomic.Bool
+	bridge   atomic.Pointer[bridge] // whose port the link is
 }
 
 // gsoTap is a tap of a link that cuts large segments itself.
@@ -23,7 +27,9 @@ type gsoTap struct {
 
 // tapped puts a tap before a link.
 func (s *Stack) tapped(l *link) stack.LinkEndpoint {
-	t := &tap{l.ep, s, l.Index, l.Flags&abi.IFF_LOOPBACK != 0}
+	t := &tap{LinkEndpoint: l.ep, s: s, index: l.Index, loopback: l.Flags&abi.IFF_LOOPBACK != 0}
+	t.up.Store(l.Flags&abi.IFF_UP != 0)
+	l.tap = t
 	if g, ok := l.ep.(stack.GSOEndpoint); ok {
 		return gsoTap{t, g}
 	}
@@ -65,6 +71,10 @@ func (d tapDispatcher) DeliverNetworkPacket(proto tcpip.NetworkProtocolNumber, p
 		t.s.capture.packet(proto, p)
 	}
 	t.show(proto, p, false)
+	if b := t.bridge.Load(); b != nil {
+		b.port(t, p)
+		return
+	}
 	in, ok := t.errorIn(proto, p)
 	d.NetworkDispatcher.DeliverNetworkPacket(proto, p)
 	if ok {

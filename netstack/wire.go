@@ -20,7 +20,9 @@ type wire struct {
 // NewWire returns the gateway's end of a wire. ended is closed when the other end is gone.
 func NewWire(fd int, mac [6]byte, mtu uint32) (ep stack.LinkEndpoint, ended <-chan struct{}) {
 	w := wire{whole: true, ended: make(chan struct{})}
-	return &packetLink{fd: fd, addr: tcpip.LinkAddress(mac[:]), mtu: mtu, wire: w}, w.ended
+	l := newPacketLink(fd, mac, mtu)
+	l.wire = w
+	return l, w.ended
 }
 
 func (w *wire) sendFlags() int {

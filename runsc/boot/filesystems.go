@@ -70,7 +70,7 @@ func (s *Sentry) NewIPC(n *kernel.IPCNamespace) (any, error) {
 
 // NewNet implements kernel.NamespaceFactory.
 func (s *Sentry) NewNet(n *kernel.NetNamespace) (any, error) {
-	return netns.New(n.UserNS, s.mf), nil
+	return netns.New(n.UserNS, s.mf)
 }
 
 // sysctls sets linux.sysctl.

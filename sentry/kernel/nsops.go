@@ -33,6 +33,23 @@ func (n *Namespaces) decRef() {
 	})
 }
 
+// TryShare takes a reference for somebody who is in no set, such as a file of nsfs; false if
+// the namespace has ended.
+func (n *NetNamespace) TryShare() bool {
+	for {
+		r := n.refs.Load()
+		if r <= 0 {
+			return false
+		}
+		if n.refs.CompareAndSwap(r, r+1) {
+			return true
+		}
+	}
+}
+
+// Drop gives up a reference.
+func (n *NetNamespace) Drop() { (&Namespaces{Net: n}).decRef() }
+
 func (n *Namespaces) each(f func(*Namespace, any)) {
 	if n.UTS != nil {
 		f(&n.UTS.Namespace, nil)

@@ -123,8 +123,13 @@ func (d *Dentry) IncRef() { d.refs.Add(1) }
 
 // DecRef drops a pin.
 func (d *Dentry) DecRef() {
-	if d.refs.Add(-1) == 0 && !d.node.Load().hashed.Load() {
+	if d.refs.Add(-1) != 0 {
+		return
+	}
+	if n := d.node.Load(); !n.hashed.Load() {
 		d.kill()
+	} else if d.super.Unkept && n.parent != nil {
+		d.super.cache.drop(d)
 	}
 }
 

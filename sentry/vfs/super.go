@@ -25,6 +25,10 @@ type Super struct {
 	// NoCache makes every lookup ask the file system. Names that come and go by
 	// themselves are better served by Revalidator.
 	NoCache bool
+
+	// Unkept makes a name leave the cache with the last pin of its dentry, so that the inode
+	// is released then: it holds something that must end in time.
+	Unkept bool
 	// NoMissing says that its directories fail to look up what is not there, as those of
 	// procfs do: who wants to make it hears ENOENT.
 	NoMissing bool

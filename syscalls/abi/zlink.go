@@ -500,4 +500,15 @@ const (
 	IFLA_XFRM_LINK                             = 1
 	IFLA_XFRM_MAX                              = 3
 	IFLA_XFRM_UNSPEC                           = 0
+	NETNSA_CURRENT_NSID                        = 5
+	NETNSA_FD                                  = 3
+	NETNSA_MAX                                 = 5
+	NETNSA_NONE                                = 0
+	NETNSA_NSID                                = 1
+	NETNSA_NSID_NOT_ASSIGNED                   = -1
+	NETNSA_PID                                 = 2
+	NETNSA_TARGET_NSID                         = 4
+	VETH_INFO_MAX                              = 1
+	VETH_INFO_PEER                             = 1
+	VETH_INFO_UNSPEC                           = 0
 )

@@ -37,8 +37,11 @@ var families = []family{
 		"sys/socket.h", "linux/netlink.h", "linux/rtnetlink.h", "linux/neighbour.h", "linux/fib_rules.h", "linux/sock_diag.h", "linux/inet_diag.h", "linux/unix_diag.h",
 	}, []string{"(RTA|RTAX|RTN|RTPROT|RT_SCOPE|RT_TABLE|RTNLGRP|RTEXT_FILTER|NDA|NUD|NTF|FRA|FR_ACT|INET_DIAG|UNIX_DIAG|SOCK_DIAG|UDIAG)_[A-Z0-9_]+", "NETLINK_[A-Z_0-9]+", "NLM_F_[A-Z]+", "NLMSG_[A-Z]+", "RTM_[A-Z]+"}, []string{"NLMSG_(ALIGN|LENGTH|SPACE|DATA|NEXT|OK|PAYLOAD|HDRLEN)"}},
 	{"zlink.go", "netlink: attributes of links and addresses", []string{
-		"sys/socket.h", "linux/if_link.h", "linux/if_addr.h",
-	}, []string{"IFLA_[A-Z_0-9]+", "IFA_[A-Z_0-9]+"}, nil},
+		"sys/socket.h", "linux/if_link.h", "linux/if_addr.h", "linux/veth.h", "linux/net_namespace.h",
+	}, []string{"IFLA_[A-Z_0-9]+", "IFA_[A-Z_0-9]+", "VETH_INFO_[A-Z]+", "NETNSA_[A-Z_]+"}, nil},
+	{"znetfilter.go", "netfilter: hooks, verdicts, the socket options of iptables, and its matches", []string{
+		"sys/socket.h", "linux/netfilter.h", "linux/netfilter_ipv4/ip_tables.h", "linux/netfilter_ipv6/ip6_tables.h", "linux/netfilter/nf_nat.h", "linux/netfilter/xt_tcpudp.h", "linux/netfilter/xt_conntrack.h", "linux/netfilter/xt_multiport.h", "linux/netfilter/xt_addrtype.h", "linux/netfilter/xt_owner.h", "linux/netfilter_ipv4/ipt_REJECT.h",
+	}, []string{"NF_(DROP|ACCEPT|REPEAT|STOP|QUEUE|INET_[A-Z_]+|NAT_[A-Z_]+)", "NFPROTO_[A-Z0-9]+", "IPT_SO_[A-Z_]+", "IP6T_SO_[A-Z_]+", "IPT_F_[A-Z]+", "IP6T_F_[A-Z]+", "XT_[A-Z_0-9]+", "IPT_[A-Z_0-9]+"}, []string{"IPT_ENTRY_[A-Z]+", "XT_(ALIGN|MATCH_.*|TARGET_.*|ENTRY_.*|SET_.*)"}},
 	{"ztty.go", "terminals: ioctls, termios flags and control characters", []string{
 		"asm/termbits.h", "asm/ioctls.h", "asm/termios.h", "linux/tty.h",
 	}, []string{"T(C|IOC)[A-Z0-9]+", "FIO[A-Z]+", "N_TTY", "I(GNBRK|GNPAR|GNCR|NPCK|STRIP|NLCR|CRNL|UCLC|XON|XANY|XOFF|MAXBEL|UTF8|EXTEN|SIG|CANON)", "IX(ON|ANY|OFF)", "BRKINT", "PARMRK", "O(POST|LCUC|NLCR|CRNL|NOCR|NLRET|FILL|FDEL)", "[NTCBVF][RLABSTF]+DLY", "TAB[0-3]", "XTABS", "CBAUD[A-Z]*", "B[0-9]+", "CSIZE", "CS[5-8]", "CSTOPB", "CREAD", "PARENB", "PARODD", "HUPCL", "CLOCAL", "ECHO[A-Z]*", "XCASE", "NOFLSH", "TOSTOP", "FLUSHO", "PENDIN", "EXTPROC", "V[A-Z0-9]+", "NCCS"}, []string{"TCSET.*_OLD", "VLNEXT_.*", "TIOCSER_TEMT_.*"}},

@@ -50,6 +50,14 @@ type nsInode struct {
 	typ string // "mnt"
 }
 
+// A file of a network namespace keeps it alive: ip-netns(8) mounts one and leaves.
+// TODO: so do those of ipc namespaces; and those of mount namespaces, which need the check
+// against loops that mnt_ns_loop makes.
+type shared interface {
+	TryShare() bool
+	Drop()
+}
+
 // NSFile is the vfs.FileOps of an open namespace file: what setns(2) gets.
 type NSFile struct{ ns namespace }
 
@@ -92,8 +100,12 @@ func (i *nsInode) ReleaseInode() {
 	n := &i.sys.nsfs
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.live[i.Ino] == i {
-		delete(n.live, i.Ino)
+	if n.live[i.Ino] != i {
+		return
+	}
+	delete(n.live, i.Ino)
+	if x, ok := i.ns.any.(shared); ok {
+		x.Drop()
 	}
 }
 
@@ -133,7 +145,7 @@ func (s *System) nsMount() *vfs.Mount {
 	n := &s.nsfs
 	n.once.Do(func() {
 		sup := vfs.NewSuper("nsfs", abi.NSFS_MAGIC, nil)
-		sup.Kernel = true
+		sup.Kernel, sup.Unkept = true, true
 		n.root = &nsRoot{n: n}
 		n.root.Sup, n.root.Ino, n.root.Mode = sup, 1, abi.S_IFDIR|0o555
 		n.live = map[uint64]*nsInode{}
@@ -153,6 +165,10 @@ func (s *System) nsPath(ctx *vfs.Context, ns namespace, typ string) (vfs.Path, e
 	nr := ns.ino()
 	s.nsfs.mu.Lock()
 	if s.nsfs.live[nr] == nil {
+		if x, ok := ns.any.(shared); ok && !x.TryShare() {
+			s.nsfs.mu.Unlock()
+			return vfs.Path{}, abi.ENOENT
+		}
 		i := &nsInode{sys: s, ns: ns, typ: typ}
 		i.Sup, i.Ino, i.Mode = m.Super(), nr, abi.S_IFREG|0o444
 		s.nsfs.live[nr] = i

@@ -95,11 +95,17 @@ func parse(b []byte) []request {
 
 // attributes returns the attributes behind a fixed part of n bytes, the last of each kind.
 func (r *request) attributes(n int) map[uint16][]byte {
-	out := map[uint16][]byte{}
 	if len(r.body) < align4(n) {
-		return out
+		return map[uint16][]byte{}
 	}
-	for b := r.body[align4(n):]; len(b) >= attrSize; {
+	return attributesOf(r.body[align4(n):])
+}
+
+// attributesOf returns attributes that follow one another, the last of each kind.
+// TRUST: b is the application's.
+func attributesOf(b []byte) map[uint16][]byte {
+	out := map[uint16][]byte{}
+	for len(b) >= attrSize {
 		l := int(binary.LittleEndian.Uint16(b))
 		if l < attrSize || l > len(b) {
 			break

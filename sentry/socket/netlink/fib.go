@@ -123,6 +123,8 @@ func (q *query) getRoute() error {
 const (
 	rtmCloned = 0x200
 	rtcfLocal = 0x80000000
+	// rtnhOnlink is RTNH_F_ONLINK: the gateway is on the link whatever the addresses say.
+	rtnhOnlink = 4
 )
 
 // changeRoute is RTM_NEWROUTE and RTM_DELROUTE in the main table.
@@ -164,9 +166,7 @@ func (q *query) changeRoute() error {
 	if dst.Is6() {
 		group = abi.RTNLGRP_IPV6_ROUTE
 	}
-	note := query{Socket: q.Socket, r: &request{body: q.r.body}}
-	note.fib(&r, abi.RT_TABLE_MAIN, abi.RTN_UNICAST, q.r.typ)
-	q.ns.multicast(abi.NETLINK_ROUTE, group, note.out.b)
+	q.notify(group, func(note *query) { note.fib(&r, abi.RT_TABLE_MAIN, abi.RTN_UNICAST, q.r.typ) })
 	return nil
 }
 
@@ -181,6 +181,8 @@ func (q *query) addRoute(r *netstack.Route) error {
 			return abi.ENETUNREACH
 		}
 		r.Link = via.Link
+	} else if err := q.checkHop(r); err != nil {
+		return err
 	}
 	if r.Dst.Addr().Is6() && r.Metric == 0 {
 		r.Metric = 1024
@@ -189,4 +191,29 @@ func (q *query) addRoute(r *netstack.Route) error {
 		_ = q.stack().RemoveRoute(netstack.Route{Dst: r.Dst, Metric: r.Metric})
 	}
 	return q.stack().AddRoute(*r)
+}
+
+// checkHop checks the link and the gateway of a route to be added (fib_check_nh): the link is
+// up, and the gateway is behind it.
+func (q *query) checkHop(r *netstack.Route) error {
+	l, ok := q.stack().LinkByIndex(r.Link)
+	switch {
+	case !ok:
+		return abi.ENODEV
+	case l.Flags&abi.IFF_UP == 0:
+		return abi.ENETDOWN
+	case !r.Gateway.IsValid() || r.Gateway.IsLinkLocalUnicast() || q.r.body[8]&rtnhOnlink != 0:
+		return nil
+	}
+	for _, a := range q.stack().Addresses(r.Link) {
+		if a.Prefix.Contains(r.Gateway) || a.Peer == r.Gateway {
+			return nil
+		}
+	}
+	for _, o := range q.stack().Routes() {
+		if o.Link == r.Link && !o.Gateway.IsValid() && o.Dst.Contains(r.Gateway) {
+			return nil
+		}
+	}
+	return abi.ENETUNREACH
 }

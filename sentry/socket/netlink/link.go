@@ -9,11 +9,12 @@ import (
 
 // IF_OPER_* and struct rtnl_link_stats64.
 const (
-	operUnknown = 0
-	operDown    = 2
-	operUp      = 6
-	stats64     = 25 * 8
-	stats32     = 24 * 4
+	operUnknown   = 0
+	operDown      = 2
+	operLowerDown = 3
+	operUp        = 6
+	stats64       = 25 * 8
+	stats32       = 24 * 4
 )
 
 // getLink is RTM_GETLINK of one interface, by index or name.
@@ -68,8 +69,15 @@ func (q *query) link(l *netstack.Link, typ uint16) {
 	if loopback {
 		txlen, oper = 1000, operUnknown
 	}
-	if l.Flags&abi.IFF_UP == 0 {
+	switch {
+	case l.Flags&abi.IFF_UP == 0:
 		oper = operDown
+	case l.Flags&abi.IFF_RUNNING == 0 && l.Kind == netstack.KindVeth:
+		oper = operLowerDown
+	case l.Flags&abi.IFF_RUNNING == 0:
+		oper = operDown
+	case l.Kind == netstack.KindDummy:
+		oper = operUnknown
 	}
 	o.u32(abi.IFLA_TXQLEN, txlen)
 	o.u8(abi.IFLA_OPERSTATE, oper)
@@ -80,10 +88,15 @@ func (q *query) link(l *netstack.Link, typ uint16) {
 		o.u32(abi.IFLA_MAX_MTU, 65535)
 	}
 	o.u32(abi.IFLA_GROUP, 0)
-	o.u32(abi.IFLA_PROMISCUITY, 0)
+	promiscuity := uint32(0)
+	if l.Master != 0 {
+		promiscuity = 1
+		o.u32(abi.IFLA_MASTER, uint32(l.Master))
+	}
+	o.u32(abi.IFLA_PROMISCUITY, promiscuity)
 	o.u32(abi.IFLA_NUM_TX_QUEUES, 1)
 	o.u32(abi.IFLA_NUM_RX_QUEUES, 1)
-	o.u8(abi.IFLA_CARRIER, 1)
+	o.u8(abi.IFLA_CARRIER, carrier(l))
 	o.str(abi.IFLA_QDISC, qdisc(l))
 	o.attr(abi.IFLA_MAP, make([]byte, 32))
 	o.attr(abi.IFLA_ADDRESS, l.MAC[:])
@@ -93,7 +106,36 @@ func (q *query) link(l *netstack.Link, typ uint16) {
 	}
 	o.attr(abi.IFLA_BROADCAST, broadcast)
 	q.linkStats(l.Index)
+	q.linkKind(l)
 	o.end()
+}
+
+// carrier is IFLA_CARRIER: a link that is down is not said to have none.
+func carrier(l *netstack.Link) uint8 {
+	if l.Flags&(abi.IFF_UP|abi.IFF_RUNNING) == abi.IFF_UP {
+		return 0
+	}
+	return 1
+}
+
+// linkKind adds what a link that was made in the sandbox has: its kind, and where the other
+// end of a pair is.
+func (q *query) linkKind(l *netstack.Link) {
+	if l.Kind == "" {
+		return
+	}
+	var info builder
+	info.str(abi.IFLA_INFO_KIND, l.Kind)
+	if l.Master != 0 {
+		info.str(abi.IFLA_INFO_SLAVE_KIND, netstack.KindBridge)
+	}
+	q.out.attr(abi.IFLA_LINKINFO, info.b)
+	if st, index, ok := q.stack().PeerOf(l.Index); ok {
+		q.out.u32(abi.IFLA_LINK, uint32(index))
+		if st != q.stack() {
+			q.out.u32(abi.IFLA_LINK_NETNSID, uint32(q.ns.idOf(st)))
+		}
+	}
 }
 
 func qdisc(l *netstack.Link) string {
@@ -114,33 +156,4 @@ func (q *query) linkStats(index int32) {
 	}
 	q.out.attr(abi.IFLA_STATS64, b64)
 	q.out.attr(abi.IFLA_STATS, b32)
-}
-
-// setLink is RTM_NEWLINK and RTM_SETLINK of an interface that is there: up and down.
-func (q *query) setLink() error {
-	if len(q.r.body) < 16 {
-		return abi.EINVAL
-	}
-	if at := q.r.attributes(16); q.r.flags&abi.NLM_F_CREATE != 0 && has(at, abi.IFLA_LINKINFO) {
-		return abi.EOPNOTSUPP // TODO: links made inside the sandbox (veth, bridge, dummy)
-	}
-	l, err := q.findLink()
-	if err == abi.EINVAL {
-		return abi.ENODEV // neither index nor name: how ip(8) asks whether this request exists
-	}
-	if err != nil {
-		return err
-	}
-	flags, change := binary.LittleEndian.Uint32(q.r.body[8:]), binary.LittleEndian.Uint32(q.r.body[12:])
-	if change&abi.IFF_UP == 0 {
-		return nil
-	}
-	if err := q.stack().SetUp(l.Index, flags&abi.IFF_UP != 0); err != nil {
-		return err
-	}
-	l, _ = q.stack().LinkByIndex(l.Index)
-	note := query{Socket: q.Socket, r: &request{body: q.r.body}}
-	note.link(&l, abi.RTM_NEWLINK)
-	q.ns.multicast(abi.NETLINK_ROUTE, abi.RTNLGRP_LINK, note.out.b)
-	return nil
 }

@@ -19,7 +19,7 @@ func testSocket(t testing.TB, protocol int) (*vfs.Context, *inet.Namespace, *Soc
 	ctx := &vfs.Context{Creds: &auth.Creds{UserNS: u, Effective: ^auth.CapSet(0)}, Account: &memfile.Account{}, PID: 7}
 	in := inet.NewNamespace(u)
 	in.Stack.StartUp()
-	s, err := Family{NewNamespace(in)}.NewSocket(ctx, abi.SOCK_RAW, protocol)
+	s, err := Family{NewNamespace(in, nil)}.NewSocket(ctx, abi.SOCK_RAW, protocol)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,6 +130,9 @@ func FuzzRoute(f *testing.F) {
 	f.Add(uint16(abi.RTM_NEWROUTE), uint16(0), append([]byte{2, 24, 0, 0, 254, 0, 0, 0, 0, 0, 0, 0}, 8, 0, 1, 0, 10, 0, 0, 0, 8, 0, 4, 0, 1, 0, 0, 0))
 	f.Add(uint16(abi.RTM_GETROUTE), uint16(0), append([]byte{2, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 8, 0, 1, 0, 127, 0, 0, 1))
 	f.Add(uint16(abi.SOCK_DIAG_BY_FAMILY), uint16(abi.NLM_F_DUMP), append([]byte{2, 6, 0, 0, 255, 255, 255, 255}, make([]byte, 48)...))
+	f.Add(uint16(abi.RTM_NEWLINK), uint16(abi.NLM_F_CREATE), linkRequest("veth", "a", "b"))
+	f.Add(uint16(abi.RTM_NEWLINK), uint16(abi.NLM_F_CREATE), linkRequest("bridge", "c", ""))
+	f.Add(uint16(abi.RTM_DELLINK), uint16(0), append(make([]byte, 16), 6, 0, 3, 0, 'a', 0, 0, 0))
 	route, diag := [3]any{}, [3]any{}
 	for i, p := range []*[3]any{&route, &diag} {
 		ctx, in, s := testSocket(f, []int{abi.NETLINK_ROUTE, abi.NETLINK_SOCK_DIAG}[i])

@@ -43,6 +43,12 @@ func (q *query) route() error {
 		return q.getLink()
 	case abi.RTM_NEWLINK, abi.RTM_SETLINK:
 		return q.setLink()
+	case abi.RTM_DELLINK:
+		return q.delLink()
+	case abi.RTM_NEWNSID:
+		return q.setID()
+	case abi.RTM_GETNSID:
+		return q.getID()
 	case abi.RTM_NEWADDR, abi.RTM_DELADDR:
 		return q.changeAddress()
 	case abi.RTM_GETROUTE:
@@ -51,6 +57,8 @@ func (q *query) route() error {
 		return q.changeRoute()
 	case abi.RTM_NEWNEIGH:
 		return q.addNeighbour()
+	case abi.RTM_DELNEIGH:
+		return q.delNeighbour()
 	}
 	return abi.EOPNOTSUPP
 }
@@ -130,7 +138,8 @@ func (q *query) addresses() {
 // address writes a struct ifaddrmsg.
 func (q *query) address(l *netstack.Link, a *netstack.Address, typ uint16) {
 	ip := a.Prefix.Addr()
-	fixed := []byte{familyOf(ip), byte(a.Prefix.Bits()), abi.IFA_F_PERMANENT, a.Scope}
+	flags := abi.IFA_F_PERMANENT | a.Flags
+	fixed := []byte{familyOf(ip), byte(a.Prefix.Bits()), byte(flags), a.Scope}
 	q.begin(typ, binary.LittleEndian.AppendUint32(fixed, uint32(l.Index)))
 	if ip.Is4() {
 		if a.Peer.IsValid() {
@@ -144,7 +153,7 @@ func (q *query) address(l *netstack.Link, a *netstack.Address, typ uint16) {
 	} else {
 		q.out.ip(abi.IFA_ADDRESS, ip)
 	}
-	q.out.u32(abi.IFA_FLAGS, abi.IFA_F_PERMANENT)
+	q.out.u32(abi.IFA_FLAGS, flags)
 	info := make([]byte, 16) // struct ifa_cacheinfo: lifetimes without end
 	binary.LittleEndian.PutUint32(info, ^uint32(0))
 	binary.LittleEndian.PutUint32(info[4:], ^uint32(0))
@@ -172,6 +181,13 @@ func (q *query) changeAddress() error {
 		return abi.EINVAL
 	}
 	a := netstack.Address{Prefix: netip.PrefixFrom(ip, bits), Peer: peer, Broadcast: addrOf(at[abi.IFA_BROADCAST]), Scope: q.r.body[3], Permanent: true}
+	a.Flags = uint32(q.r.body[2])
+	if has(at, abi.IFA_FLAGS) {
+		a.Flags = u32Of(at[abi.IFA_FLAGS])
+	}
+	if a.Flags &= abi.IFA_F_NODAD | abi.IFA_F_NOPREFIXROUTE; ip.Is4() {
+		a.Flags &^= abi.IFA_F_NODAD
+	}
 	l, ok := q.stack().LinkByIndex(index)
 	if !ok {
 		return abi.ENODEV
@@ -189,9 +205,7 @@ func (q *query) changeAddress() error {
 	if ip.Is6() {
 		group = abi.RTNLGRP_IPV6_IFADDR
 	}
-	note := query{Socket: q.Socket, r: &request{body: q.r.body}}
-	note.address(&l, &a, q.r.typ)
-	q.ns.multicast(abi.NETLINK_ROUTE, group, note.out.b)
+	q.notify(group, func(note *query) { note.address(&l, &a, q.r.typ) })
 	return nil
 }
 
@@ -223,32 +237,87 @@ func (q *query) rules() {
 // neighbours is the answer to RTM_GETNEIGH.
 func (q *query) neighbours() {
 	for _, n := range q.stack().Neighbours() {
-		if !q.wants(n.IP) {
-			continue
+		if q.wants(n.IP) {
+			q.oneNeighbour(&n, abi.RTM_NEWNEIGH)
 		}
-		fixed := []byte{familyOf(n.IP), 0, 0, 0}
-		fixed = binary.LittleEndian.AppendUint32(fixed, uint32(n.Link))
-		fixed = binary.LittleEndian.AppendUint16(fixed, n.State)
-		q.begin(abi.RTM_NEWNEIGH, append(fixed, 0, abi.RTN_UNICAST))
-		q.out.ip(abi.NDA_DST, n.IP)
-		if n.MAC != [6]byte{} {
-			q.out.attr(abi.NDA_LLADDR, n.MAC[:])
-		}
-		q.out.end()
 	}
+}
+
+// oneNeighbour writes a struct ndmsg.
+func (q *query) oneNeighbour(n *netstack.Neighbour, typ uint16) {
+	fixed := []byte{familyOf(n.IP), 0, 0, 0}
+	fixed = binary.LittleEndian.AppendUint32(fixed, uint32(n.Link))
+	fixed = binary.LittleEndian.AppendUint16(fixed, n.State)
+	q.begin(typ, append(fixed, 0, abi.RTN_UNICAST))
+	q.out.ip(abi.NDA_DST, n.IP)
+	if n.MAC != [6]byte{} {
+		q.out.attr(abi.NDA_LLADDR, n.MAC[:])
+	}
+	q.out.end()
+}
+
+// neighbour reads a struct ndmsg with its attributes.
+func (q *query) neighbour() (netstack.Neighbour, error) {
+	if len(q.r.body) < 12 {
+		return netstack.Neighbour{}, abi.EINVAL
+	}
+	at := q.r.attributes(12)
+	n := netstack.Neighbour{IP: addrOf(at[abi.NDA_DST]), Link: int32(binary.LittleEndian.Uint32(q.r.body[4:]))}
+	if !n.IP.IsValid() {
+		return n, abi.EINVAL
+	}
+	if _, ok := q.stack().LinkByIndex(n.Link); !ok {
+		return n, abi.ENODEV
+	}
+	if len(at[abi.NDA_LLADDR]) == len(n.MAC) {
+		copy(n.MAC[:], at[abi.NDA_LLADDR])
+	}
+	return n, nil
 }
 
 // addNeighbour is RTM_NEWNEIGH of a permanent neighbour.
 func (q *query) addNeighbour() error {
-	if len(q.r.body) < 12 {
+	n, err := q.neighbour()
+	switch {
+	case err != nil:
+		return err
+	case n.MAC == [6]byte{}:
 		return abi.EINVAL
 	}
-	at := q.r.attributes(12)
-	n := netstack.Neighbour{IP: addrOf(at[abi.NDA_DST]), Link: int32(binary.LittleEndian.Uint32(q.r.body[4:]))}
-	if !n.IP.IsValid() || copy(n.MAC[:], at[abi.NDA_LLADDR]) != len(n.MAC) {
-		return abi.EINVAL
+	if q.r.flags&(abi.NLM_F_CREATE|abi.NLM_F_EXCL) == abi.NLM_F_CREATE|abi.NLM_F_EXCL {
+		for _, o := range q.stack().Neighbours() {
+			if o.IP == n.IP && o.Link == n.Link {
+				return abi.EEXIST
+			}
+		}
 	}
-	return q.stack().AddNeighbour(n)
+	if err := q.stack().AddNeighbour(n); err != nil {
+		return err
+	}
+	n.State = abi.NUD_PERMANENT
+	q.notify(abi.RTNLGRP_NEIGH, func(note *query) { note.oneNeighbour(&n, abi.RTM_NEWNEIGH) })
+	return nil
+}
+
+// delNeighbour is RTM_DELNEIGH.
+func (q *query) delNeighbour() error {
+	n, err := q.neighbour()
+	if err != nil {
+		return err
+	}
+	if err := q.stack().RemoveNeighbour(n.Link, n.IP); err != nil {
+		return err
+	}
+	n.State = abi.NUD_FAILED
+	q.notify(abi.RTNLGRP_NEIGH, func(note *query) { note.oneNeighbour(&n, abi.RTM_DELNEIGH) })
+	return nil
+}
+
+// notify sends a message that build writes to a group.
+func (q *query) notify(group uint32, build func(*query)) {
+	note := query{Socket: q.Socket, r: &request{body: q.r.body}}
+	build(&note)
+	q.ns.multicast(abi.NETLINK_ROUTE, group, note.out.b)
 }
 
 // has reports whether a list of attributes has one.

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"lazaret/netstack"
 	"lazaret/sentry/auth"
 	"lazaret/sentry/memfile"
 	"lazaret/sentry/socket"
@@ -18,8 +19,10 @@ import (
 // Namespace is the netlink side of a network namespace.
 type Namespace struct {
 	inet *inet.Namespace
+	find Finder
 
 	mu    sync.Mutex
+	ids   []*netstack.Stack // namespaces by the id that this one has for them (RTM_NEWNSID)
 	ports map[portKey]*Socket
 	last  uint32 // port ids that nobody asked for count down from the top
 }
@@ -29,9 +32,17 @@ type portKey struct {
 	port     uint32
 }
 
+// Finder finds the network namespaces that requests name; nil if there is none.
+type Finder interface {
+	ByFD(ctx *vfs.Context, fd int32) *inet.Namespace
+	ByPID(ctx *vfs.Context, pid int32) *inet.Namespace
+}
+
 // NewNamespace returns the netlink side of n.
-func NewNamespace(n *inet.Namespace) *Namespace {
-	return &Namespace{inet: n, ports: map[portKey]*Socket{}}
+func NewNamespace(n *inet.Namespace, f Finder) *Namespace {
+	ns := &Namespace{inet: n, find: f, ports: map[portKey]*Socket{}}
+	n.Stack.Watch(ns)
+	return ns
 }
 
 // Family makes AF_NETLINK sockets.

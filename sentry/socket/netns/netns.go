@@ -2,6 +2,7 @@ package netns
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"lazaret/sentry/auth"
 	"lazaret/sentry/memfile"
@@ -22,7 +23,11 @@ type Namespace struct {
 
 // New returns a namespace with lo, owned by a user namespace. Memory that its sockets share
 // with applications is mf's.
-func New(owner *auth.UserNamespace, mf *memfile.File) *Namespace {
+func New(owner *auth.UserNamespace, mf *memfile.File) (*Namespace, error) {
+	if live.Add(1) > maxLive {
+		live.Add(-1)
+		return nil, abi.ENOSPC
+	}
 	n := &Namespace{Namespace: inet.NewNamespace(owner), Unix: unix.NewNamespace()}
 	n.Unix.Devices = n.Namespace
 	n.families = socket.Families{
@@ -30,9 +35,21 @@ func New(owner *auth.UserNamespace, mf *memfile.File) *Namespace {
 		abi.AF_INET:    inet.Family{NS: n.Namespace},
 		abi.AF_INET6:   inet.Family{NS: n.Namespace, V6: true},
 		abi.AF_PACKET:  packet.Family{NS: n.Namespace, MemFile: mf},
-		abi.AF_NETLINK: netlink.Family{NS: netlink.NewNamespace(n.Namespace)},
+		abi.AF_NETLINK: netlink.Family{NS: netlink.NewNamespace(n.Namespace, finder{})},
 	}
-	return n
+	return n, nil
+}
+
+// maxLive bounds the namespaces of the process, which is one sandbox
+// (/proc/sys/user/max_net_namespaces is Linux's bound of one user).
+const maxLive = 1024
+
+var live atomic.Int64
+
+// Release ends the network: nobody is in the namespace any more.
+func (n *Namespace) Release() {
+	live.Add(-1)
+	n.Namespace.Release()
 }
 
 // ProcNet implements proc.NetFiles.
