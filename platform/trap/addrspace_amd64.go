@@ -3,6 +3,7 @@ package trap
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -20,15 +21,19 @@ type addressSpace struct {
 	askMu     sync.Mutex // held while the mapper works
 	mapperCPU int        // where it was last pinned, -1 when unknown
 
-	mu     sync.Mutex
-	mapped ranges.Set
-	idle   []*stubThread // without a context
+	mu       sync.Mutex
+	mapped   ranges.Set
+	idle     []*stubThread // without a context
+	gone     bool          // it has been released
+	doubtful bool          // a thread may be where the platform does not know it to be
 
 	// Guarded by the platform's mutex.
 	dead     bool
 	released bool
 	waiting  *answer // to the request under way
 	threads  map[*stubThread]struct{}
+	since    time.Time // when it was put into the pool
+	proofs   int       // how often its threads have been seen to rest
 }
 
 func newAddressSpace(p *trapPlatform, page slot) *addressSpace {
@@ -108,7 +113,7 @@ func (a *addressSpace) fork() (*addressSpace, error) {
 		return nil, err
 	}
 	child := newAddressSpace(a.p, page)
-	pid, err := a.ask(&request{kind: reqFork, child: page})
+	pid, err := a.askAnew(&request{kind: reqFork, child: page})
 	if err != nil {
 		if err != abi.ESRCH {
 			// No child was made. Else one may live for a moment that maps the slot: it
@@ -126,16 +131,27 @@ func (a *addressSpace) fork() (*addressSpace, error) {
 	return child, nil
 }
 
-// Release implements platform.AddressSpace. It waits for the stub's death, so that
-// nothing can reach the memory that was mapped when it returns.
+// Release implements platform.AddressSpace. It waits until the stub is empty, or dead, so
+// that nothing can reach the memory that was mapped when it returns.
 func (a *addressSpace) Release() {
-	p := a.p
-	p.mu.Lock()
-	if a.released {
-		p.mu.Unlock()
+	a.p.mu.Lock()
+	again := a.released
+	a.released = true
+	a.p.mu.Unlock()
+	if again {
 		return
 	}
-	a.released = true
+	if next := a.succeed(); next != nil {
+		next.empty()
+		return
+	}
+	a.kill()
+}
+
+// kill ends the stub.
+func (a *addressSpace) kill() {
+	p := a.p
+	p.mu.Lock()
 	if !a.dead {
 		// The process id cannot have another owner: nobody has waited for it.
 		tgkill(a.pid, a.pid, unix.SIGKILL)
@@ -157,9 +173,6 @@ func (a *addressSpace) Release() {
 	a.threads = nil
 	p.mu.Unlock()
 
-	a.mu.Lock()
-	a.mapped, a.idle = nil, nil
-	a.mu.Unlock()
 	for t := range threads {
 		p.slots.release(t.slot)
 	}

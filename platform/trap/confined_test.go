@@ -19,6 +19,7 @@ func hostFilter() []unix.SockFilter {
 	f.Rule(unix.SYS_WAIT4, bpf.ArgMasked(0, 0xffffffff, 0xffffffff), bpf.ArgIs(2, unix.WALL|unix.WNOTHREAD), bpf.ArgIs(3, 0))
 	f.Rule(unix.SYS_TGKILL, bpf.ArgIs(2, uint32(unix.SIGKILL)))
 	f.Rule(unix.SYS_TGKILL, bpf.ArgIs(2, uint32(unix.SIGURG)))
+	f.Rule(unix.SYS_TGKILL, bpf.ArgIs(2, uint32(unix.SIGSTKFLT)))
 	f.Rule(unix.SYS_SCHED_SETAFFINITY, bpf.ArgIs(1, 128))
 	const private = 128
 	for _, op := range []uint32{futexOpWait, futexOpWake, futexOpWait | private, futexOpWake | private} {

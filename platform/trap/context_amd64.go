@@ -117,7 +117,7 @@ func (c *context) bind(a *addressSpace) error {
 		c.thread.end()
 		c.thread = nil
 	}
-	t, err := a.newThread()
+	t, err := a.newThread(c)
 	if err != nil {
 		return fmt.Errorf("make a stub thread: %w", err)
 	}

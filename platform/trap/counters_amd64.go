@@ -14,13 +14,14 @@ type counters struct {
 	answered                       uint64 // by threads that are gone; guarded by trapPlatform.mu
 	maps, unmaps, protects         atomic.Uint64
 	requests, stubs, threads, kept atomic.Uint64
+	recycled                       atomic.Uint64
 }
 
 // Counters implements platform.Counting. The first ones have the ptrace platform's names.
 func (p *trapPlatform) Counters() []platform.Counter {
 	n, pl := &p.counters, &p.place.counters
 	p.mu.Lock()
-	spaces, threads := uint64(len(p.spaces)), 0
+	spaces, pool, threads := uint64(len(p.spaces)), uint64(len(p.pool)), 0
 	answered := n.answered
 	for _, a := range p.spaces {
 		threads += len(a.threads)
@@ -57,7 +58,9 @@ func (p *trapPlatform) Counters() []platform.Counter {
 		{Name: "stubs made", Value: n.stubs.Load()},
 		{Name: "stub threads made", Value: n.threads.Load()},
 		{Name: "stub threads used again", Value: n.kept.Load()},
+		{Name: "stubs used again", Value: n.recycled.Load()},
 		{Name: "stubs alive", Value: spaces},
+		{Name: "stubs kept for use", Value: pool},
 		{Name: "stub threads alive", Value: uint64(threads)},
 		{Name: "slots used", Value: used},
 		{Name: "busy contexts", Value: seated},

@@ -58,8 +58,43 @@
 //  6. A thread that does not answer an interrupt any more, because its program has spoilt
 //     the slot or waits inside the code page, loses its process (watch_amd64.go), so
 //     every task can be killed.
-//  7. Release waits for the host to report the process's death, and slots are zeroed
-//     before they have another owner.
+//  7. Release waits for the host to report the process's death, or empties the process
+//     (see below); slots are zeroed before they have another owner.
+//
+// # More lives than one
+//
+// Stubs whose address space ends are kept for the next one (recycle_amd64.go), which may
+// be another user's or another container's: a process and a filter for a thread are what
+// an exec costs the host most. All that a stub is, apart from its memory and its threads'
+// registers, is the same for every one of a Sentry's. Why nothing of one life is there in
+// the next:
+//
+//  1. Memory: the mapper unmaps the application's whole range, and says so where no
+//     application can (4 above). What is left is code, constants, the request page, of
+//     which the requests are cleared, and the threads' slots.
+//  2. A thread is not believed to be where its slot says. The request page, which only the
+//     Sentry can write, says that the life has ended; then each thread gets resetSignal,
+//     which nobody can block: no mask that the filter lets a thread set has it, and no handler
+//     does. From its handler (codeReset) there is no way back: it uses neither
+//     the registers nor the slot that it finds, and waits for a word of the request page.
+//  3. That the thread is there, the host says: FUTEX_WAKE on that word counts whom it has
+//     woken, and nobody but the stub's threads can wait for it. Who is counted was inside the kernel
+//     after the signal had been sent, even if it had gone to sleep there by its program's
+//     choice: so before it executes anything else it has begun the handler. It takes as many as
+//     there are threads, twice: the second time, what the host wrote into the slot when the
+//     signal came is complete.
+//  4. Only then the slot is zeroed and filled as for a new thread, and the thread goes on.
+//     It drops all registers that it has, also flags, selectors and vectors, so that nothing
+//     is left that a signal could write into the slot; then it waits like a new thread. The first Switch loads all registers,
+//     vectors and segment bases. The rest of what a thread has (signal mask and stack,
+//     filter) its program could not change. Contexts of the life before lose their thread
+//     before all that.
+//  5. Whoever is not certain is killed: a stub with a thread that was told to end or could
+//     not be made, one whose mapper reports an error, one that has died or lost its process
+//     to the watchdog, one whose threads do not rest in time.
+//
+// The processor's caches and predictors are as they are when threads of one process follow
+// each other; threads of different stubs are not kept apart there either.
 //
 // # The handler
 //
@@ -163,7 +198,7 @@
 //	write      an eventfd, 8 bytes                report a stub's death to who waits for it
 //	wait4      pid -1, __WALL|__WNOTHREAD         deaths of stubs
 //	           pid > 0, __WALL                    Release
-//	tgkill     SIGURG or SIGKILL                  Interrupt; Release
+//	tgkill     SIGURG, SIGSTKFLT or SIGKILL       Interrupt; Release
 //	fallocate  punch a hole                       zero slots
 //	madvise    MADV_POPULATE_WRITE                new slots
 //	gettid     none                               placement
@@ -179,8 +214,8 @@
 // QEMU's emulation lets a user's IRETQ read its stack as if it were the kernel's: with SMAP
 // it faults. Emulated machines need a processor without it (-cpu max,-smap).
 //
-// TODO: a thread's filter takes the host longer to install than all else that a new
-// process costs (it is compiled each time). Only threads of one process are used again.
+// A thread's filter takes the host longer to install than all else that a new process
+// costs (it is compiled each time), so few stubs with their threads are kept.
 //
-// Lock order: addressSpace.askMu, addressSpace.mu, trapPlatform.mu, slots.mu.
+// Lock order: addressSpace.askMu, addressSpace.mu, placement.mu, trapPlatform.mu, slots.mu.
 package trap

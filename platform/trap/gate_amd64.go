@@ -13,7 +13,7 @@ const syscallLen = 2
 // inGate says whether a thread was stopped on its way through the gate: the Sentry does
 // not know of its call yet.
 func inGate(rip uint64) bool {
-	return rip >= codeBase+codeGate && rip < codeBase+codeEnd || rip == gatePost
+	return rip >= codeBase+codeGate && rip < codeBase+codeReset || rip == gatePost
 }
 
 // gateCall reads the registers of a thread that has made a call through the gate.
@@ -61,7 +61,7 @@ func (t *stubThread) leaveGate(regs *platform.Regs) (answered bool) {
 	stack := s.addr(slotIret)
 	ret := regs.R11 &^ gateTags
 	switch {
-	case regs.Rip > localEntry && regs.Rip < codeBase+codeEnd:
+	case regs.Rip > localEntry && regs.Rip < codeBase+codeReset:
 		regs.Rip, regs.Eflags, regs.Rsp = s.returnTo(), s.get(slotIret+16), s.get(slotIret+24)
 		regs.Rcx, regs.R11 = regs.Rip, regs.Eflags
 		return true

@@ -28,10 +28,14 @@ func futexWait(p *uint32, val uint32, limit *unix.Timespec) bool {
 	return e != unix.ETIMEDOUT
 }
 
-// futexWake wakes everybody who waits for p.
-func futexWake(p *uint32) {
+// futexWake wakes everybody who waits for p, and says how many did.
+func futexWake(p *uint32) int {
 	// SAFETY: as in futexWait.
-	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p)), futexOpWake, wakeAll, 0, 0, 0)
+	n, _, e := unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p)), futexOpWake, wakeAll, 0, 0, 0)
+	if e != 0 {
+		return 0
+	}
+	return int(n)
 }
 
 func gettid() int32 {

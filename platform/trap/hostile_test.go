@@ -235,7 +235,7 @@ func TestJumpIntoCodePage(t *testing.T) {
 func checkStubs(t *testing.T, p *trapPlatform, want int) {
 	t.Helper()
 	p.mu.Lock()
-	n := len(p.spaces) - 1
+	n := len(p.spaces) - 1 - len(p.pool)
 	p.mu.Unlock()
 	if n != want {
 		t.Errorf("%d address spaces, want %d", n, want)

@@ -15,7 +15,7 @@ import (
 // MOVL $(0x1000+offset), R11.
 var regions = []int{
 	codeInit, codeMapper, codeThread, codeHandler, codeWait, codeAgain, codeResume, codeNested,
-	codeGate, codeLocal, codeEnd,
+	codeGate, codeLocal, codeReset, codeEnd,
 }
 
 // buildImage returns the two pages of code and data that every stub has.
@@ -38,6 +38,7 @@ func buildImage(code []byte, fsgs bool) ([]byte, error) {
 	for _, sig := range handled {
 		mask &^= 1 << (sig - 1)
 	}
+	mask &^= 1 << (resetSignal - 1)
 	binary.LittleEndian.PutUint64(data[dataMask:], mask)
 	prog := threadFilter(fsgs)
 	binary.LittleEndian.PutUint16(data[dataProg:], uint16(len(prog)))
@@ -71,7 +72,7 @@ type sigaction struct {
 }
 
 // buildActions returns what the template does about each signal: those of handled have
-// the handler, the others are ignored.
+// the handler, resetSignal has its own, the others are ignored.
 func buildActions() *[65]sigaction {
 	var all [65]sigaction
 	for i := range all {
@@ -95,6 +96,11 @@ func buildActions() *[65]sigaction {
 			all[sig].flags |= saNoDefer
 			all[sig].mask = 0
 		}
+	}
+	// A thread that resets blocks the others, and begins anew if told so again.
+	all[resetSignal] = sigaction{
+		handler: codeBase + codeReset, restorer: codeBase + codeLen,
+		flags: saSiginfo | saRestorer | saOnStack | saNoDefer, mask: mask,
 	}
 	return &all
 }

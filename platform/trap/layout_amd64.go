@@ -39,7 +39,8 @@ const (
 	codeNested  = 0x980
 	codeGate    = 0xa80
 	codeLocal   = 0xb80
-	codeEnd     = 0xc80
+	codeReset   = 0xc80
+	codeEnd     = 0xd80
 	codeLen     = codeEnd + markLen
 )
 
@@ -60,10 +61,11 @@ const (
 	reqEvent  = 16 // the eventfd that ends the request
 	reqFile   = 24 // reqFork: the slots' file, the child's slot in it, and
 	reqChild  = 32
-	reqParent = 40 // the Sentry's process id
-	reqStack  = 48 // reqThread: the new thread's stack pointer
-	reqResult = 56 // the eventfd that the result goes to
-	reqOps    = 64 // calls: number and six arguments each, 64 bytes apart
+	reqParent = 40  // the Sentry's process id
+	reqStack  = 48  // reqThread: the new thread's stack pointer
+	reqResult = 56  // the eventfd that the result goes to
+	reqHold   = 64  // futex: 1: threads that get resetSignal forget all and wait
+	reqOps    = 128 // calls: number and six arguments each, 64 bytes apart
 	opLen     = 64
 	maxOps    = (abi.PageSize - reqOps) / opLen
 )
@@ -154,8 +156,14 @@ const (
 	frameFPState = frameRegs + 184
 )
 
-// interruptSignal makes a running thread stop.
-const interruptSignal = unix.SIGURG
+const (
+	// interruptSignal makes a running thread stop.
+	interruptSignal = unix.SIGURG
+
+	// resetSignal makes a thread forget what it was doing (codeReset). No thread that runs
+	// application code can block it.
+	resetSignal = unix.SIGSTKFLT
+)
 
 // handled are the signals that threads take: the processor's exceptions, seccomp's, and
 // the Sentry's.

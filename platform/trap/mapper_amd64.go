@@ -58,6 +58,15 @@ func (a *addressSpace) ask(req *request) (int64, error) {
 	return int64(sum & (ansError - 1)), nil
 }
 
+// askAnew is ask that gives up the stubs that are kept where the host wants no more.
+func (a *addressSpace) askAnew(req *request) (int64, error) {
+	n, err := a.ask(req)
+	if err == abi.EAGAIN && a.p.drain() {
+		return a.ask(req)
+	}
+	return n, err
+}
+
 // drain empties both eventfds.
 func (ans answer) drain() {
 	for _, fd := range []int{ans.end, ans.result} {

@@ -26,14 +26,16 @@ type trapPlatform struct {
 	place    placement
 	counters counters
 
-	mu      sync.Mutex
-	died    *sync.Cond // some address space has become dead
-	spaces  map[int32]*addressSpace
-	forks   map[answer]struct{} // of forks under way
-	orphans map[int32]struct{}  // processes that died before they were in spaces
-	watched []*context          // interrupted, and running still
-	closed  bool
-	spare   int // threads of ended contexts that the scheduler has
+	mu       sync.Mutex
+	died     *sync.Cond // some address space has become dead
+	spaces   map[int32]*addressSpace
+	forks    map[answer]struct{} // of forks under way
+	orphans  map[int32]struct{}  // processes that died before they were in spaces
+	watched  []*context          // interrupted, and running still
+	closed   bool
+	pool     []*addressSpace // emptied stubs, the oldest first
+	emptying int             // stubs that are about to be in pool
+	spare    int             // threads of ended contexts that the scheduler has
 
 	watchTick  time.Duration
 	watchLimit int
@@ -252,6 +254,9 @@ func (p *trapPlatform) UserRange() abi.AddrRange { return userRange }
 
 // NewAddressSpace implements platform.Platform.
 func (p *trapPlatform) NewAddressSpace() (platform.AddressSpace, error) {
+	if a := p.take(); a != nil {
+		return a, nil
+	}
 	a, err := p.template.fork()
 	if err != nil {
 		return nil, err

@@ -46,9 +46,11 @@
 #define REQ_PARENT 40
 #define REQ_STACK 48
 #define REQ_RESULT 56
-#define REQ_OPS 64
+#define REQ_HOLD 64
+#define REQ_OPS 128
 
 // Offsets in a slot.
+#define SLOT_TOP 32704 // slotLen-64
 #define S_POST 0x00
 #define S_KIND 0x04
 #define S_FRAME 0x08

@@ -226,6 +226,7 @@ start:
 	// does not change in here. From fresh on all is found from RSP, so an interrupt that
 	// hits this region begins it again. (Interrupt: any signal sent by a process.)
 	MOVL	$0x1500, R11
+handler:
 	MOVQ	SP, BX
 	ANDQ	$-32768, BX
 	CMPL	DI, $31 // SIGSYS, the only signal that blocks none
@@ -554,6 +555,58 @@ away:
 	BYTE	$0x65; BYTE $0xFF; BYTE $0x24; BYTE $0x25; LONG $S_BACK
 
 	PCALIGN	$128
-	// 0xc80 codeEnd
+	// 0xc80 codeReset: handler of resetSignal, with all signals of the others blocked. The
+	// thread's life has ended: nothing of its registers and its slot is used. It waits
+	// until the Sentry, which alone can write the request page, has made the slot
+	// new, drops what is left in registers, and waits for the next life like a new thread.
 	MOVL	$0x1c80, R11
+	MOVQ	$REQ_BASE, AX
+	CMPL	REQ_HOLD(AX), $0
+	JEQ	handler // somebody else's signal
+	MOVQ	SP, BX
+	ANDQ	$-32768, BX
+hold:
+	MOVQ	$REQ_BASE, DI
+	CMPL	REQ_HOLD(DI), $1
+	JNE	unheld
+	// futex(&hold, FUTEX_WAIT, 1, nil)
+	ADDQ	$REQ_HOLD, DI
+	XORL	SI, SI
+	MOVL	$1, DX
+	XORL	R10, R10
+	MOVL	$SYS_futex, AX
+	SYSCALL
+	JMP	hold
+unheld:
+	LEAQ	SLOT_TOP(BX), SP
+	BYTE	$0x6A; BYTE $0x02 // PUSHQ $2
+	BYTE	$0x9D // POPFQ
+	XORL	AX, AX
+	BYTE	$0x8E; BYTE $0xD8 // MOVW AX, DS
+	BYTE	$0x8E; BYTE $0xC0 // MOVW AX, ES
+	BYTE	$0x8E; BYTE $0xE0 // MOVW AX, FS
+	BYTE	$0x8E; BYTE $0xE8 // MOVW AX, GS
+	MOVL	S_XMASK(BX), AX
+	MOVL	(S_XMASK+4)(BX), DX
+	LEAQ	S_FPAREA(BX), DI
+	XRSTOR64	(DI)
+	XORL	AX, AX
+	XORL	CX, CX
+	XORL	DX, DX
+	XORL	BP, BP
+	XORL	SI, SI
+	XORL	DI, DI
+	XORL	R8, R8
+	XORL	R9, R9
+	XORL	R10, R10
+	XORL	R11, R11
+	XORL	R12, R12
+	XORL	R13, R13
+	XORL	R14, R14
+	XORL	R15, R15
+	JMP	wait
+
+	PCALIGN	$128
+	// 0xd80 codeEnd
+	MOVL	$0x1d80, R11
 	RET

@@ -17,23 +17,27 @@ type stubThread struct {
 	slot slot
 	dead atomic.Bool // nothing of it is left; the slot may have another owner
 
+	owner *context // guarded by as.mu
+
 	// What only the context's goroutine uses.
 	basesKnown     bool
 	fsBase, gsBase uint64
 	spin           uint32 // what slotSpin holds
 	live           bool   // its vectors are in their registers
+	held           bool   // it may wait in codeReset
 }
 
 // How many idle threads a process keeps. A thread's end and a new one cost as much as
 // fifty system calls.
 const maxIdle = 4
 
-// newThread returns a thread without a context.
-func (a *addressSpace) newThread() (*stubThread, error) {
+// newThread returns a thread for c.
+func (a *addressSpace) newThread(c *context) (*stubThread, error) {
 	a.mu.Lock()
 	if n := len(a.idle); n > 0 {
 		t := a.idle[n-1]
 		a.idle = a.idle[:n-1]
+		t.owner = c
 		a.p.counters.kept.Add(1)
 		a.mu.Unlock()
 		return t, nil
@@ -44,25 +48,35 @@ func (a *addressSpace) newThread() (*stubThread, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &stubThread{as: a, slot: s}
-	s.put(slotAltstack, s.addr(slotStack))
-	s.put(slotAltstack+8, 0)
-	s.put(slotAltstack+16, slotLen-slotStack)
-	s.put(slotXMask, a.p.xmask)
-	s.put(slotSelf, s.addr(0))
-	s.put(slotMagic, gateMagic)
-	tid, err := a.ask(&request{kind: reqThread, calls: a.p.slotCalls(s), stack: s.addr(slotLen - 64)})
+	t := &stubThread{as: a, slot: s, owner: c}
+	t.prepare()
+	tid, err := a.askAnew(&request{kind: reqThread, calls: a.p.slotCalls(s), stack: s.addr(slotLen - 64)})
 	t.tid = int32(tid)
 	a.p.counters.threads.Add(1)
 	if err != nil {
 		// The stub may have the slot mapped: it is released with the stub.
 		a.p.adopt(a, t)
+		a.distrust()
 		return nil, err
 	}
 	if !a.p.adopt(a, t) {
 		return nil, errStubGone
 	}
 	return t, nil
+}
+
+const initMXCSR = 0x1f80
+
+// prepare fills a slot of zeros for a thread that has not run.
+func (t *stubThread) prepare() {
+	s := t.slot
+	s.put(slotAltstack, s.addr(slotStack))
+	s.put(slotAltstack+8, 0)
+	s.put(slotAltstack+16, slotLen-slotStack)
+	s.put(slotXMask, t.as.p.xmask)
+	s.put32(slotFPArea+24, initMXCSR) // with the zeros around it: the vectors of a new program
+	s.put(slotSelf, s.addr(0))
+	s.put(slotMagic, gateMagic)
 }
 
 // slotCalls map a slot into a stub, and what every thread uses of it so that it does not
@@ -83,14 +97,19 @@ func (p *trapPlatform) slotCalls(s slot) []hostCall {
 // end gives the thread back.
 func (t *stubThread) end() {
 	a := t.as
-	t.clearAnswers()
 	a.mu.Lock()
-	keep := len(a.idle) < maxIdle
-	if keep {
-		a.idle = append(a.idle, t)
+	defer a.mu.Unlock()
+	if a.gone {
+		return // it has another owner, or none
 	}
-	a.mu.Unlock()
-	if keep || t.dead.Load() {
+	t.owner = nil
+	t.clearAnswers()
+	if len(a.idle) < maxIdle {
+		a.idle = append(a.idle, t)
+		return
+	}
+	a.doubtful = true
+	if t.dead.Load() {
 		return
 	}
 	// The slot stays mapped in the stub, so it is released with the stub.
@@ -110,6 +129,10 @@ func (t *stubThread) tell(order uint32) bool {
 	s := t.slot
 	s.word(slotPost).Store(0)
 	s.word(slotGo).Store(order)
+	if t.held {
+		t.held = false
+		futexWake(t.as.page.futex(reqHold))
+	}
 	if s.word(slotStubSleeps).Load() == 0 {
 		return true
 	}

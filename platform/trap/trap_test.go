@@ -17,10 +17,11 @@ func TestMain(m *testing.M) {
 			impl := p.(*trapPlatform)
 			impl.mu.Lock()
 			defer impl.mu.Unlock()
-			return len(impl.spaces) - 1
+			return len(impl.spaces) - 1 - len(impl.pool)
 		},
+		Drain:    func(p platform.Platform) { p.(*trapPlatform).drain() },
 		StubMaps: map[uint64]string{codeBase: "r-xp", dataBase: "r--p", reqBase: "r--s"},
-		SigIgn:   "ffffffffbfbbfa27", SigBlk: "fffffffffffbfeff",
+		SigIgn:   "ffffffffbfbb7a27", SigBlk: "fffffffffffbfeff",
 		FaultCodes: true, HostStops: true,
 	}, map[string]func() error{"confined": confined})
 }

@@ -102,6 +102,9 @@ func readMaps(t *testing.T, as platform.AddressSpace) map[abi.Addr]string {
 
 // A new stub has nothing of the Sentry but the code page.
 func testEmpty(t *testing.T) {
+	if subject.Drain != nil {
+		subject.Drain(testPlatform(t))
+	}
 	as, err := testPlatform(t).NewAddressSpace()
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,8 @@ type Subject struct {
 	New func() (platform.Platform, error)
 	// StubPID is the host's number of the process behind an address space.
 	StubPID func(platform.AddressSpace) int
+	// Drain makes the platform forget what it keeps for new address spaces; may be nil.
+	Drain func(platform.Platform)
 	// Spaces is how many address spaces exist.
 	Spaces func(platform.Platform) int
 	// StubMaps are the mappings that a stub has when it is empty: start and permissions.
