@@ -24,6 +24,9 @@ func (c *container) openGofer() error {
 		return fmt.Errorf("talk to the gofer: %w", err)
 	}
 	c.gofer, c.fds.gofer = client, sandbox.NoFD
+	if c.s.cfg.Flags.HostUDS {
+		client.UseHost(c.s.notifier)
+	}
 	for _, a := range c.fds.attach {
 		if a.Shared() {
 			if err := client.Watch(); err != nil {

@@ -5,8 +5,8 @@ import "golang.org/x/sys/unix"
 // Why runs do not show rules of the Gofer.
 const (
 	otherClients = "the Sentry has descriptors for this; the protocol's own way is other clients'"
-	// TODO: sentry/fs/gofer does not use Txconnect and Txbind yet.
-	noHostSockets = "the Sentry does not ask for it yet"
+	// TODO: bind(2) in a tree makes a socket of the sandbox, not one of the host (Txbind).
+	noHostBind = "the Sentry does not ask for it yet"
 )
 
 // goferBase is what the Gofer needs to serve files. It can open files, but only beneath
@@ -96,7 +96,7 @@ var goferBase = Policy{Name: "gofer", Rules: []Rule{
 
 // goferSockets is added when sockets of the host may be used (--host-uds).
 var goferSockets = Policy{Name: "gofer-sockets", Rules: []Rule{
-	{Call: "socket", Args: []Cond{eq(0, unix.AF_UNIX)}, Reason: "a unix socket of the host", Unseen: noHostSockets},
-	{Call: "connect", Reason: "connect to a socket in a tree", Unseen: noHostSockets},
-	{Call: "bind", Reason: "make a socket in a tree", Unseen: noHostSockets},
+	{Call: "socket", Args: []Cond{eq(0, unix.AF_UNIX)}, Reason: "a unix socket of the host"},
+	{Call: "connect", Reason: "connect to a socket in a tree"},
+	{Call: "bind", Reason: "make a socket in a tree", Unseen: noHostBind},
 }}

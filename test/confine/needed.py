@@ -89,6 +89,10 @@ def sockets(d):
     s.bind(d + "/inside")
     s.listen(1)
     s.close()
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(d + "/host.sock")
+    s.sendall(b"to the host")
+    s.close()
 
 
 def together(d):

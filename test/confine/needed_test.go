@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -224,6 +225,9 @@ func neededRuns(t *testing.T, r *recorder) {
 		for i := range 3000 {
 			must(t, os.Symlink("x", filepath.Join(many, strconv.Itoa(i))))
 		}
+		l, err := net.Listen("unix", filepath.Join(data, "host.sock"))
+		must(t, err)
+		defer l.Close()
 		do := []string{"--host-uds", "--platform", platform, "do", "--volume", data + ":/data", "--volume", here + ":/script:ro"}
 		r.run(t, func(c *exec.Cmd) { c.Stdin = strings.NewReader("typed\n") }, append(do, "--", "python3", "/script/needed.py")...)
 		r.onTerminal(t, append(do, "--tty", "yes", "--", "sh", "-c", "stty size; read x; echo $x")...)

@@ -19,6 +19,10 @@
 // tree it is trusted while the Gofer says that it watches the directory (FlagWatched), and
 // dropped when an event arrives.
 //
+// With UseHost (--host-uds) FIFOs and Unix sockets of the host are what they are there: the
+// Gofer opens and connects them (connect.go), sentry/fs/hostfile and sentry/socket/unix use the
+// descriptors. Otherwise they are the sandbox's own.
+//
 // Host calls: preadv, pwritev2, fstat, ftruncate, fsync, fdatasync, fallocate and close on donated
 // descriptors.
 //

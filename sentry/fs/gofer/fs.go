@@ -6,6 +6,7 @@ import (
 
 	"lazaret/gofer/proto"
 	"lazaret/sentry/auth"
+	"lazaret/sentry/fs/hostfile"
 	"lazaret/sentry/vfs"
 	"lazaret/syscalls/abi"
 )
@@ -17,6 +18,7 @@ type fileSystem struct {
 	rootDev [2]uint32
 	shared  bool // others may change the tree, and the Gofer tells us
 	fds     *fdCache
+	host    *hostfile.Notifier // nil: FIFOs and sockets are the sandbox's own
 
 	mu       sync.Mutex
 	devs     map[[2]uint32]uint64 // st_dev of the host file systems below the root
@@ -51,7 +53,7 @@ func Mount(ctx *vfs.Context, c *Client, attach, source string) (*vfs.Super, erro
 		return nil, err
 	}
 	fs := &fileSystem{
-		rootDev: [2]uint32{attr.DevMajor, attr.DevMinor}, fds: c.fds, shared: attr.Flags&proto.FlagShared != 0,
+		rootDev: [2]uint32{attr.DevMajor, attr.DevMinor}, fds: c.fds, host: c.host, shared: attr.Flags&proto.FlagShared != 0,
 		devs: map[[2]uint32]uint64{}, inodes: map[key]vfs.Inode{},
 		holders: map[*directory]struct{}{}, touched: map[key]struct{}{},
 		ahead:     ahead{aheadLists: map[key]*proto.Listing{}, raced: map[key]struct{}{}},
@@ -75,6 +77,7 @@ func Mount(ctx *vfs.Context, c *Client, attach, source string) (*vfs.Super, erro
 type Client struct {
 	proto *proto.Client
 	fds   *fdCache
+	host  *hostfile.Notifier
 
 	mu    sync.Mutex
 	trees []*fileSystem

@@ -156,13 +156,6 @@ func (i *inode) ReleaseInode() {
 	}
 }
 
-// special is a FIFO, socket or device node: the VFS opens those by their type, so that
-// Open is reached only for what it has no opener for.
-type special struct{ inode }
-
-// Open implements vfs.Inode.
-func (s *special) Open(*vfs.Context, *vfs.File) (vfs.FileOps, error) { return nil, abi.ENXIO }
-
 // symlink is a symbolic link.
 type symlink struct {
 	inode

@@ -1,5 +1,6 @@
 // Package hostfile makes open files of host descriptors that runsc donates: the standard
-// input, output and error of a container and what --preserve-fds passes.
+// input, output and error of a container and what --preserve-fds passes. FIFOs that the Gofer
+// opened are such files too (--host-uds).
 //
 // A donated description may be shared with other processes (a terminal, a log file), so
 // its O_NONBLOCK flag is left alone: operations ask the host not to wait (RWF_NOWAIT,

@@ -8,6 +8,17 @@ import (
 	"lazaret/syscalls/abi"
 )
 
+// NewFIFO is NewOps of a FIFO of the host that was opened with O_NONBLOCK for nobody else. That
+// open did not wait for a partner: with awaits, the first read does. Linux difference: open(2)
+// should.
+func NewFIFO(n *Notifier, fd int, awaits bool) (vfs.FileOps, error) {
+	ops, err := NewOps(n, fd)
+	if s, ok := ops.(*stream); ok {
+		s.kind, s.awaits = kindFIFO, awaits
+	}
+	return ops, err
+}
+
 // NewOps returns the operations of an open file over the host descriptor fd, which they
 // own from then on.
 func NewOps(n *Notifier, fd int) (vfs.FileOps, error) {

@@ -45,8 +45,8 @@ func again(f func() (int, error)) (int, error) {
 	}
 }
 
-// pollNow returns which of events are true on fd now.
-func pollNow(fd int, events wait.Mask) wait.Mask {
+// PollNow returns which of events are true on fd now.
+func PollNow(fd int, events wait.Mask) wait.Mask {
 	p := []unix.PollFd{{Fd: int32(fd), Events: int16(events)}}
 	zero := unix.Timespec{}
 	for {

@@ -19,16 +19,22 @@ func epollWait(epfd int, events []unix.EpollEvent) (int, error) {
 	return int(n), nil
 }
 
-// recv and send are recvmsg(2) and sendmsg(2) of one list of blocks.
-func recv(fd int, blocks [][]byte, flags int) (int, error) {
-	return msgCall(unix.SYS_RECVMSG, fd, blocks, flags)
+// RecvMsg and SendMsg are recvmsg(2) and sendmsg(2) of one list of blocks, without an address
+// and without ancillary data: descriptors that somebody sends are not taken (MSG_CTRUNC).
+// got are the flags of what was received.
+func RecvMsg(fd int, blocks [][]byte, flags int) (n, got int, err error) {
+	var hdr unix.Msghdr
+	n, err = again(func() (int, error) { return msgCall(unix.SYS_RECVMSG, fd, &hdr, blocks, flags) })
+	return n, int(hdr.Flags), err
 }
 
-func send(fd int, blocks [][]byte, flags int) (int, error) {
-	return msgCall(unix.SYS_SENDMSG, fd, blocks, flags)
+// SendMsg is RecvMsg's other direction. No signal comes of it.
+func SendMsg(fd int, blocks [][]byte, flags int) (int, error) {
+	var hdr unix.Msghdr
+	return again(func() (int, error) { return msgCall(unix.SYS_SENDMSG, fd, &hdr, blocks, flags|unix.MSG_NOSIGNAL) })
 }
 
-func msgCall(nr uintptr, fd int, blocks [][]byte, flags int) (int, error) {
+func msgCall(nr uintptr, fd int, hdr *unix.Msghdr, blocks [][]byte, flags int) (int, error) {
 	iovs := make([]unix.Iovec, 0, len(blocks))
 	for _, b := range blocks {
 		if len(b) == 0 {
@@ -39,14 +45,14 @@ func msgCall(nr uintptr, fd int, blocks [][]byte, flags int) (int, error) {
 		v.SetLen(len(b))
 		iovs = append(iovs, v)
 	}
-	var hdr unix.Msghdr
+	*hdr = unix.Msghdr{}
 	if len(iovs) > 0 {
 		hdr.Iov = &iovs[0]
 		hdr.SetIovlen(len(iovs))
 	}
 	// SAFETY: hdr and what it points to stay alive for the call; the host writes only
 	// into the blocks and into hdr.
-	n, _, errno := unix.Syscall(nr, uintptr(fd), uintptr(unsafe.Pointer(&hdr)), uintptr(flags))
+	n, _, errno := unix.Syscall(nr, uintptr(fd), uintptr(unsafe.Pointer(hdr)), uintptr(flags))
 	if errno != 0 {
 		return 0, errno
 	}

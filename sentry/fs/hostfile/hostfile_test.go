@@ -208,3 +208,45 @@ func TestDevNullAlwaysReady(t *testing.T) {
 		t.Fatalf("read: %d %v", n, err)
 	}
 }
+
+// TestFIFO: a reader that came first waits for a writer, one that may not wait sees the end.
+func TestFIFO(t *testing.T) {
+	n := newNotifier(t)
+	name := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open := func(flags int, awaits bool) vfs.FileOps {
+		fd, err := unix.Open(name, flags|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ops, err := NewFIFO(n, fd, awaits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ops
+	}
+	buf := make([]byte, 8)
+	read := func(ops vfs.FileOps, want int, wantErr error) {
+		t.Helper()
+		if n, err := ops.Read(nil, nil, uio.One(buf), nil); n != want || err != wantErr {
+			t.Errorf("read: %d %v, want %d %v", n, err, want, wantErr)
+		}
+	}
+	r, other := open(unix.O_RDONLY, true), open(unix.O_RDONLY, false)
+	defer r.Release(nil)
+	read(r, 0, abi.EAGAIN)
+	read(other, 0, nil)
+	other.Release(nil)
+	w := open(unix.O_WRONLY, false)
+	waitFor(t, r, wait.In, func() {
+		if n, err := w.Write(nil, nil, uio.One([]byte("abc")), nil); n != 3 || err != nil {
+			t.Errorf("write: %d %v", n, err)
+		}
+	})
+	read(r, 3, nil)
+	read(r, 0, abi.EAGAIN)
+	waitFor(t, r, wait.Hup, func() { w.Release(nil) })
+	read(r, 0, nil)
+}

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lazaret/sentry/wait"
+	"lazaret/syscalls/abi"
 )
 
 // Handler is told that events happened on a watched host descriptor. It runs on the
@@ -117,11 +118,18 @@ func (n *Notifier) dispatch(ev *unix.EpollEvent) {
 	w.handler.HostReady(got)
 }
 
+// maxWatches bounds the host descriptors that applications have made the Sentry hold to wait
+// for: it needs others for files.
+const maxWatches = 12288
+
 // Watch starts to watch fd for h, armed for nothing. It fails with abi.EPERM when the
-// host cannot poll fd (regular files, /dev/null): it is always ready.
+// host cannot poll fd (regular files, /dev/null): it is always ready; ENFILE above maxWatches.
 func (n *Notifier) Watch(fd int, h Handler) (*Watch, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if len(n.watches) >= maxWatches {
+		return nil, abi.ENFILE
+	}
 	n.nextID++
 	w := &Watch{n: n, fd: fd, id: n.nextID, handler: h}
 	ev := w.event(0)

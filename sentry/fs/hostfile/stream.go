@@ -16,6 +16,7 @@ const (
 	kindOther  = iota // pipes, FIFOs, devices: preadv2 with RWF_NOWAIT, else poll first
 	kindSocket        // recvmsg and sendmsg with MSG_DONTWAIT
 	kindTTY           // poll first
+	kindFIFO          // opened for us alone, with O_NONBLOCK
 )
 
 // ttyChunk bounds one write to a terminal that is only known to have some room: a write
@@ -30,6 +31,9 @@ type stream struct {
 	queue wait.Queue
 	refs  atomic.Int32 // open files
 
+	// awaits: a FIFO that was opened for reading before somebody opened it for writing.
+	awaits bool
+
 	// The host refused RWF_NOWAIT for reading or writing.
 	noWaitIn, noWaitOut atomic.Bool
 }
@@ -41,7 +45,7 @@ func (s *stream) HostReady(events wait.Mask) { s.queue.Notify(events) }
 // himself to the queue first misses nothing.
 func (s *stream) Poll(*vfs.File) wait.Mask {
 	const all = wait.In | wait.Out | wait.Pri | wait.RdHup
-	got := pollNow(s.fd, all)
+	got := PollNow(s.fd, all)
 	if miss := all &^ got; got&(wait.Hup|wait.Err) == 0 {
 		s.watch.Arm(miss)
 	}
@@ -65,6 +69,9 @@ func (s *stream) Read(_ *vfs.Context, _ *vfs.File, dst uio.Bufs, _ *int64) (int,
 		return 0, nil
 	}
 	n, err := s.read(dst)
+	if n == 0 && err == nil && s.awaits && PollNow(s.fd, wait.In)&wait.Hup == 0 {
+		err = abi.EAGAIN // no end: nobody has written yet
+	}
 	if err == abi.EAGAIN || (err == nil && n > 0 && n < want) {
 		s.watch.Arm(wait.In | wait.RdHup) // an edge-triggered epoll waits for the next bytes
 	}
@@ -73,7 +80,11 @@ func (s *stream) Read(_ *vfs.Context, _ *vfs.File, dst uio.Bufs, _ *int64) (int,
 
 func (s *stream) read(dst uio.Bufs) (int, error) {
 	if s.kind == kindSocket {
-		return again(func() (int, error) { return recv(s.fd, dst, unix.MSG_DONTWAIT) })
+		n, _, err := RecvMsg(s.fd, dst, unix.MSG_DONTWAIT)
+		return n, err
+	}
+	if s.kind == kindFIFO {
+		return again(func() (int, error) { return unix.Readv(s.fd, dst) })
 	}
 	if s.kind == kindOther && !s.noWaitIn.Load() {
 		n, err := again(func() (int, error) { return unix.Preadv2(s.fd, dst, -1, unix.RWF_NOWAIT) })
@@ -84,7 +95,7 @@ func (s *stream) read(dst uio.Bufs) (int, error) {
 	}
 	// Linux difference: if another process that shares the description takes the bytes
 	// between the two calls, the read waits in the host.
-	if pollNow(s.fd, wait.In) == 0 {
+	if PollNow(s.fd, wait.In) == 0 {
 		return 0, abi.EAGAIN
 	}
 	return again(func() (int, error) { return unix.Readv(s.fd, dst) })
@@ -106,7 +117,10 @@ func (s *stream) Write(_ *vfs.Context, _ *vfs.File, src uio.Bufs, _ *int64) (int
 
 func (s *stream) write(src uio.Bufs, want int) (int, error) {
 	if s.kind == kindSocket {
-		return again(func() (int, error) { return send(s.fd, src, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL) })
+		return SendMsg(s.fd, src, unix.MSG_DONTWAIT)
+	}
+	if s.kind == kindFIFO {
+		return again(func() (int, error) { return unix.Writev(s.fd, src) })
 	}
 	if s.kind == kindOther && !s.noWaitOut.Load() {
 		n, err := again(func() (int, error) { return unix.Pwritev2(s.fd, src, -1, unix.RWF_NOWAIT) })
@@ -117,7 +131,7 @@ func (s *stream) write(src uio.Bufs, want int) (int, error) {
 	}
 	done := 0
 	for done < want {
-		got := pollNow(s.fd, wait.Out)
+		got := PollNow(s.fd, wait.Out)
 		if got == 0 {
 			break
 		}

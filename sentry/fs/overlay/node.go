@@ -147,11 +147,16 @@ func (n *node) Open(ctx *vfs.Context, f *vfs.File) (vfs.FileOps, error) {
 	return n.real().Open(ctx, f)
 }
 
-// OpensSpecial implements vfs.SpecialOpener.
+// OpensSpecial implements vfs.SpecialOpener. As on Linux, a FIFO of an overlay is not the one
+// below.
 func (n *node) OpensSpecial() bool {
 	s, ok := n.real().(vfs.SpecialOpener)
-	return ok && s.OpensSpecial()
+	return ok && n.typ != abi.S_IFIFO && s.OpensSpecial()
 }
+
+// Real returns the inode that holds the contents: a Unix socket below is one through the
+// overlay, too.
+func (n *node) Real() vfs.Inode { return n.real() }
 
 // ReleaseInode implements vfs.Releaser.
 func (n *node) ReleaseInode() {

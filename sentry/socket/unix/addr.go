@@ -148,40 +148,55 @@ func unbindPath(p vfs.Path, s *Socket) {
 	p.DecRef()
 }
 
-func findPath(ctx *vfs.Context, name string) (*Socket, error) {
-	p, err := vfs.Lookup(ctx, ctx.FS.Cwd(), name, vfs.LookupFollow)
-	if err != nil {
-		return nil, err
-	}
-	if err := vfs.Permission(ctx, p, vfs.MayWrite); err != nil {
-		return nil, err
-	}
-	paths.Lock()
-	defer paths.Unlock()
-	if s := paths.m[p.Inode()]; s != nil {
-		return s, nil
-	}
-	return nil, abi.ECONNREFUSED
+// target is what a name leads to: a socket of the sandbox, or one of the host's inode.
+type target struct {
+	sock *Socket
+	host hostSocket
+	path vfs.Path // of the inode, with a reference
 }
 
-// find returns the socket of type typ with a name that parseAddr returned.
-func (ns *Namespace) resolve(ctx *vfs.Context, name []byte, typ int) (*Socket, error) {
+// done gives up the reference.
+func (t *target) done() {
+	if t.path.OK() {
+		t.path.DecRef()
+	}
+}
+
+func findPath(ctx *vfs.Context, name string) (target, error) {
+	p, err := vfs.Lookup(ctx, ctx.FS.Cwd(), name, vfs.LookupFollow)
+	if err != nil {
+		return target{}, err
+	}
+	if err := vfs.Permission(ctx, p, vfs.MayWrite); err != nil {
+		return target{}, err
+	}
+	paths.Lock()
+	s := paths.m[p.Inode()]
+	paths.Unlock()
+	if s != nil {
+		return target{sock: s}, nil
+	}
+	if h := hostSocketOf(p.Inode()); h != nil && p.TryIncRef() {
+		return target{host: h, path: p}, nil
+	}
+	return target{}, abi.ECONNREFUSED
+}
+
+// resolve returns the socket of type typ with a name that parseAddr returned. The caller
+// must call done.
+func (ns *Namespace) resolve(ctx *vfs.Context, name []byte, typ int) (t target, err error) {
 	if len(name) == 0 {
-		return nil, abi.EINVAL
+		return t, abi.EINVAL
 	}
-	var s *Socket
 	if name[0] == 0 {
-		if s = ns.find(string(name), typ); s == nil {
-			return nil, abi.ECONNREFUSED
+		if t.sock = ns.find(string(name), typ); t.sock == nil {
+			return t, abi.ECONNREFUSED
 		}
-	} else {
-		var err error
-		if s, err = findPath(ctx, string(name)); err != nil {
-			return nil, err
-		}
+	} else if t, err = findPath(ctx, string(name)); err != nil {
+		return t, err
 	}
-	if s.typ != typ {
-		return nil, abi.EPROTOTYPE
+	if t.sock != nil && t.sock.typ != typ {
+		return target{}, abi.EPROTOTYPE
 	}
-	return s, nil
+	return t, nil
 }

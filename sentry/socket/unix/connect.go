@@ -70,22 +70,26 @@ func (s *Socket) Connect(ctx *vfs.Context, addr []byte) error {
 	down := s.shutdown&shutRecv != 0
 	needName := s.opts.passCred && s.name == nil
 	s.mu.Unlock()
-	other, err := s.ns.resolve(ctx, name, s.typ)
+	to, err := s.ns.resolve(ctx, name, s.typ)
 	if err != nil {
 		return err
 	}
+	defer to.done()
 	if needName {
 		if err := s.autobind(); err != nil {
 			return err
 		}
 	}
-	if other == s {
+	if to.host != nil {
+		return s.joinHost(to.host, name)
+	}
+	if to.sock == s {
 		if state == stateListening && !down {
 			return abi.EINVAL
 		}
 		return abi.ECONNREFUSED
 	}
-	return s.join(ctx, other)
+	return s.join(ctx, to.sock)
 }
 
 // joining serializes the one place where two sockets are locked: two that listen and
@@ -141,6 +145,7 @@ func (s *Socket) join(ctx *vfs.Context, other *Socket) error {
 // connectDgram sets, or with AF_UNSPEC clears, the peer.
 func (s *Socket) connectDgram(ctx *vfs.Context, addr []byte) error {
 	var other *Socket
+	var h *host
 	if len(addr) < 2 {
 		return abi.EINVAL
 	}
@@ -149,27 +154,45 @@ func (s *Socket) connectDgram(ctx *vfs.Context, addr []byte) error {
 		if err != nil {
 			return err
 		}
-		if other, err = s.ns.resolve(ctx, name, s.typ); err != nil {
+		to, err := s.ns.resolve(ctx, name, s.typ)
+		if err != nil {
 			return err
 		}
-		if !other.accepts(s) {
+		defer to.done()
+		if other = to.sock; other != nil && !other.accepts(s) {
 			return abi.EPERM
 		}
+		if to.host != nil {
+			if h, err = s.openHost(to.host, name); err != nil {
+				return err
+			}
+		}
 	}
+	return s.setPeer(other, h)
+}
+
+// setPeer makes other, or a socket of the host, or nothing the peer of a datagram socket.
+func (s *Socket) setPeer(other *Socket, h *host) error {
 	s.mu.Lock()
-	needName := s.opts.passCred && s.name == nil && other != nil
-	old := s.peer
+	needName := s.opts.passCred && s.name == nil && (other != nil || h != nil)
+	old, oldHost := s.peer, s.host.Swap(h)
 	changed := old != nil && old != other
 	s.peer = other
 	s.state = stateClosed
-	if other != nil {
+	if other != nil || h != nil {
 		s.state = stateConnected
+	}
+	if h != nil {
+		s.peerCreds, s.peerGroups = nobody, nil
 	}
 	var dropped []*message
 	if changed {
 		dropped = s.recv.takeAll() // what others sent before is of no interest now
 	}
 	s.mu.Unlock()
+	if oldHost != nil {
+		oldHost.close()
+	}
 	discard(dropped)
 	if len(dropped) > 0 {
 		old.lost(s)
@@ -199,7 +222,7 @@ func (s *Socket) lost(from *Socket) {
 func (s *Socket) accepts(from *Socket) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.peer == nil || s.peer == from
+	return s.host.Load() == nil && (s.peer == nil || s.peer == from)
 }
 
 // Shutdown implements socket.Socket.
@@ -210,8 +233,13 @@ func (s *Socket) Shutdown(how int) error {
 	mode := how + 1
 	s.mu.Lock()
 	s.shutdown |= mode
-	peer := s.peer
+	peer, h := s.peer, s.host.Load()
 	s.mu.Unlock()
+	if h != nil {
+		if err := h.shutdown(how); err != nil {
+			return err
+		}
+	}
 	if peer != nil && s.typ != abi.SOCK_DGRAM {
 		theirs := 0
 		if mode&shutRecv != 0 {
@@ -239,7 +267,7 @@ func (s *Socket) Close() {
 	s.closed = true
 	s.ns.forget(s)
 	s.shutdown = shutRecv | shutSend
-	peer, name, path, pending := s.peer, s.name, s.path, s.pending
+	peer, name, path, pending, h := s.peer, s.name, s.path, s.pending, s.host.Swap(nil)
 	wasListening := s.state == stateListening
 	s.state, s.pending, s.peer, s.path = stateClosed, nil, nil, vfs.Path{}
 	messages := s.recv.takeAll()
@@ -248,6 +276,9 @@ func (s *Socket) Close() {
 
 	if path.OK() || wasListening || peer == nil || len(name) > 0 && s.owns(name) {
 		s.unbind(name, path)
+	}
+	if h != nil {
+		h.close()
 	}
 	if peer != nil && s.typ != abi.SOCK_DGRAM {
 		peer.hangUp(unread(messages))

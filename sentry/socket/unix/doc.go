@@ -7,6 +7,16 @@
 // Passed files hold references. Sockets that are only reachable through queues of each
 // other are found and emptied by collect (as Linux's unix_gc).
 //
-// Lock order: one Socket.mu at a time, except in join; Namespace.mu and the tables of names and files in flight are leaves. Wait queues
-// are notified and files released without locks.
+// What a name leads to may be a socket of the host (--host-uds, host.go): then a connected
+// descriptor of the host, which the Gofer made, takes the place of the peer. Bytes and packets
+// cross, descriptors and credentials do not. Where the host tells nobody that there is room
+// again (a full backlog, a datagram to a name), who waits looks again every hostRetry. Linux
+// difference: a socket that is bound inside has no name for the host, SO_SNDBUF and SO_RCVBUF of
+// the host's stay as they are, and there is no urgent byte.
+//
+// Host calls: recvmsg, sendmsg, shutdown, ppoll, ioctl (FIONREAD, TIOCOUTQ) and close on such
+// descriptors.
+//
+// Lock order: one Socket.mu at a time, except in join; Namespace.mu, host.mu and the tables of names
+// and files in flight are leaves, but for a host.mu above Socket.mu. Wait queues are notified and files released without locks.
 package unix

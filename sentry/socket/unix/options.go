@@ -55,8 +55,11 @@ func (s *Socket) GetOption(ctx *vfs.Context, level, name, n int) ([]byte, error)
 	if level != abi.SOL_SOCKET {
 		return nil, abi.EOPNOTSUPP
 	}
-	if name == abi.SO_PEERNAME {
+	switch h := s.host.Load(); {
+	case name == abi.SO_PEERNAME:
 		return s.PeerName()
+	case name == abi.SO_ERROR && h != nil:
+		return i32(int(h.takeErr())), nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -236,6 +239,16 @@ func (s *Socket) setTimesLocked(name, v int, value []byte) error {
 // Ioctl implements vfs.Ioctler: SIOCINQ (FIONREAD), SIOCOUTQ (TIOCOUTQ), SIOCATMARK.
 func (s *Socket) Ioctl(ctx *vfs.Context, _ *vfs.File, cmd uint32, arg uint64, mem uio.Memory) (uint64, error) {
 	n := 0
+	h := s.host.Load()
+	switch {
+	case h == nil || s.waiting():
+	case cmd == abi.TIOCOUTQ || cmd == abi.FIONREAD:
+		n, err := h.count(cmd)
+		if err != nil {
+			return 0, err
+		}
+		return 0, mem.CopyOut(abi.Addr(arg), i32(n))
+	}
 	switch cmd {
 	case abi.TIOCOUTQ:
 		n = int(s.inFlight.Load())

@@ -10,6 +10,9 @@ import (
 func (s *Socket) Recv(_ *vfs.Context, m *socket.Message) (int, error) {
 	flags := m.Flags
 	m.Flags = 0
+	if h := s.host.Load(); h != nil && !s.waiting() {
+		return s.recvHost(h, m, flags)
+	}
 	if flags&abi.MSG_OOB != 0 {
 		return s.recvUrgent(m, flags)
 	}

@@ -12,6 +12,9 @@ func (s *Socket) Send(ctx *vfs.Context, m *socket.Message) (int, error) {
 	if m.Flags&abi.MSG_OOB != 0 && (s.typ != abi.SOCK_STREAM || m.Bufs.Len() == 0) {
 		return 0, abi.EOPNOTSUPP
 	}
+	if h := s.host.Load(); h != nil && (len(m.Name) == 0 || s.typ != abi.SOCK_DGRAM) {
+		return s.sendHost(h, m)
+	}
 	if s.typ == abi.SOCK_STREAM {
 		return s.sendStream(ctx, m)
 	}
@@ -200,17 +203,18 @@ func (s *Socket) preparePacket(addr []byte, n int) ([]byte, error) {
 	return name, nil
 }
 
-// destination returns the socket of that name, without a name the peer.
-func (s *Socket) destination(ctx *vfs.Context, name []byte) (*Socket, error) {
+// destination returns the socket of that name, without a name the peer. The caller must
+// call done.
+func (s *Socket) destination(ctx *vfs.Context, name []byte) (target, error) {
 	if name != nil {
 		return s.ns.resolve(ctx, name, s.typ)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.peer == nil {
-		return nil, abi.ENOTCONN
+		return target{}, abi.ENOTCONN
 	}
-	return s.peer, nil
+	return target{sock: s.peer}, nil
 }
 
 func (s *Socket) sendPacket(ctx *vfs.Context, m *socket.Message) (int, error) {
@@ -226,11 +230,16 @@ func (s *Socket) sendPacket(ctx *vfs.Context, m *socket.Message) (int, error) {
 	msg := s.newMessage(ctx, m, n, cost)
 	msg.name = s.boundName()
 	to, err := s.destination(ctx, name)
-	if err == nil {
-		err = attach(ctx, msg, to, m.Control.Files)
+	defer to.done()
+	if err == nil && to.host != nil {
+		msg.release()
+		return s.sendHostOnce(to.host, m)
 	}
 	if err == nil {
-		if err = s.deliver(to, msg); err != nil {
+		err = attach(ctx, msg, to.sock, m.Control.Files)
+	}
+	if err == nil {
+		if err = s.deliver(to.sock, msg); err != nil {
 			detach(msg)
 		}
 	}
@@ -248,7 +257,7 @@ func (s *Socket) deliver(to *Socket, msg *message) error {
 		to.mu.Unlock()
 		return s.deadPeer(to)
 	}
-	if to.peer != nil && to.peer != s && s.typ == abi.SOCK_DGRAM {
+	if (to.host.Load() != nil || to.peer != nil && to.peer != s) && s.typ == abi.SOCK_DGRAM {
 		to.mu.Unlock()
 		return abi.EPERM
 	}

@@ -36,6 +36,9 @@ type Socket struct {
 	inFlight atomic.Int64 // cost of messages in others' queues
 	sndbuf   atomic.Int64
 
+	// host, instead of peer, is what it is connected to on the host. Set under mu.
+	host atomic.Pointer[host]
+
 	mu       sync.Mutex
 	state    int
 	peer     *Socket
@@ -155,8 +158,11 @@ func (s *Socket) Poll() wait.Mask {
 		m |= wait.Hup
 	}
 	out := s.state != stateListening && s.writable()
-	peer := s.peer
+	peer, h := s.peer, s.host.Load()
 	s.mu.Unlock()
+	if h != nil {
+		return h.poll() | m&(wait.In|abi.POLLRDNORM)
+	}
 	if out && peer != nil && peer != s && s.typ == abi.SOCK_DGRAM {
 		out = !peer.fullFor(s)
 	}
@@ -265,9 +271,12 @@ func (s *Socket) LocalName() ([]byte, error) {
 // PeerName implements socket.Binder.
 func (s *Socket) PeerName() ([]byte, error) {
 	s.mu.Lock()
-	peer := s.peer
+	peer, h := s.peer, s.host.Load()
 	s.mu.Unlock()
-	if peer == nil {
+	switch {
+	case h != nil:
+		return sockaddr(h.name), nil
+	case peer == nil:
 		return nil, abi.ENOTCONN
 	}
 	return peer.LocalName()
