@@ -113,6 +113,7 @@ var ociCases = []ociCase{
 	{name: "sysctl", edit: func(s *specs.Spec) {
 		s.Linux.Sysctl = map[string]string{"kernel.msgmax": "4321", "kernel.shm_rmid_forced": "1", "net.ipv4.ip_forward": "1"}
 	}, script: "cat /proc/sys/kernel/msgmax /proc/sys/kernel/shm_rmid_forced /proc/sys/net/ipv4/ip_forward", want: "4321\n1\n1\n"},
+	{name: "forwarding needs a capability", script: "cd /proc/sys/net/ipv4; for f in ip_forward conf/all/forwarding ip_default_ttl; do cat $f >/tmp/v; cat /tmp/v >$f; echo $?; done 2>/dev/null", want: "1\n1\n0\n"},
 	{name: "mode of the root", script: "stat -c '%a %u:%g' /"},
 	{name: "read-only root", script: "touch /x 2>&1; echo $?; mkdir /d 2>&1; rm /etc/data 2>&1; touch /tmp/ok && echo ok"},
 	{name: "masked paths", edit: func(s *specs.Spec) {

@@ -66,8 +66,8 @@ type pod struct {
 	config *cri.PodSandboxConfig
 }
 
-// runPod runs a sandbox; edit changes its configuration first.
-func (k *kubelet) runPod(name string, edit func(*cri.PodSandboxConfig)) *pod {
+// podConfig is the configuration of a sandbox; edit changes it.
+func (k *kubelet) podConfig(name string, edit func(*cri.PodSandboxConfig)) *cri.PodSandboxConfig {
 	k.t.Helper()
 	c := &cri.PodSandboxConfig{
 		Metadata: &cri.PodSandboxMetadata{Name: name, Uid: name + "-" + k.handler, Namespace: "default"},
@@ -85,6 +85,13 @@ func (k *kubelet) runPod(name string, edit func(*cri.PodSandboxConfig)) *pod {
 	if err := os.MkdirAll(c.LogDirectory, 0o755); err != nil {
 		k.t.Fatal(err)
 	}
+	return c
+}
+
+// runPod runs a sandbox.
+func (k *kubelet) runPod(name string, edit func(*cri.PodSandboxConfig)) *pod {
+	k.t.Helper()
+	c := k.podConfig(name, edit)
 	r, err := k.client.RunPodSandbox(k.ctx, &cri.RunPodSandboxRequest{Config: c, RuntimeHandler: k.handler})
 	k.check("run pod "+name, err)
 	k.pods = append(k.pods, r.PodSandboxId)
@@ -101,6 +108,24 @@ func (p *pod) ip() string {
 // create creates a container that runs a script.
 func (p *pod) create(name, script string, edit func(*cri.ContainerConfig)) string {
 	p.k.t.Helper()
+	r, err := p.k.client.CreateContainer(p.k.ctx, p.request(name, script, edit))
+	p.k.check("create container "+name, err)
+	return r.ContainerId
+}
+
+// try creates and starts a container that sleeps, if that is possible.
+func (p *pod) try(name string, edit func(*cri.ContainerConfig)) (string, error) {
+	p.k.t.Helper()
+	r, err := p.k.client.CreateContainer(p.k.ctx, p.request(name, "exec sleep 1000", edit))
+	if err != nil {
+		return "", err
+	}
+	_, err = p.k.client.StartContainer(p.k.ctx, &cri.StartContainerRequest{ContainerId: r.ContainerId})
+	return r.ContainerId, err
+}
+
+// request is what creates a container that runs a script.
+func (p *pod) request(name, script string, edit func(*cri.ContainerConfig)) *cri.CreateContainerRequest {
 	c := &cri.ContainerConfig{
 		Metadata: &cri.ContainerMetadata{Name: name}, Image: &cri.ImageSpec{Image: imageName},
 		Command: []string{"sh", "-c", script}, LogPath: name + ".log",
@@ -112,9 +137,7 @@ func (p *pod) create(name, script string, edit func(*cri.ContainerConfig)) strin
 	if edit != nil {
 		edit(c)
 	}
-	r, err := p.k.client.CreateContainer(p.k.ctx, &cri.CreateContainerRequest{PodSandboxId: p.id, Config: c, SandboxConfig: p.config})
-	p.k.check("create container "+name, err)
-	return r.ContainerId
+	return &cri.CreateContainerRequest{PodSandboxId: p.id, Config: c, SandboxConfig: p.config}
 }
 
 // run creates and starts a container.

@@ -29,6 +29,7 @@ type sysctl struct {
 	path  string
 	mode  uint32
 	of    scope
+	admin bool   // writing takes CAP_NET_ADMIN, whatever the mode says
 	value string // the initial one
 	// n is how many numbers there are; 0 is a string of at most max bytes.
 	n        int
@@ -213,6 +214,9 @@ func storeSysctl(c *pseudo.Call, data []byte) error {
 		return nil // kernel.sysctl_writes_strict: only writes at the start count
 	}
 	v := sysctlCallOf(c)
+	if _, ns, _ := v.namespace(); v.line.admin && ns != nil && !c.Ctx.Creds.HasCapIn(abi.CAP_NET_ADMIN, ns.UserNS) {
+		return abi.EPERM
+	}
 	return v.change(string(data))
 }
 
