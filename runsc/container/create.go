@@ -287,7 +287,7 @@ func (cr *creator) hooks() error {
 		//lint:ignore SA1019 deprecated, and used by every docker
 		{"prestart", h.Prestart, "", nil},
 		{"createRuntime", h.CreateRuntime, "", nil},
-		{"createContainer", h.CreateContainer, cr.c.Bundle, containerPlace(cr.opts.Spec)},
+		{"createContainer", h.CreateContainer, cr.c.Bundle, containerPlace(cr.opts.Spec, hookMountsOf(&cr.c.State))},
 	} {
 		cr.ran = cr.ran || len(set.hooks) > 0
 		if err := runHooks(set.name, set.hooks, state, set.dir, set.place); err != nil {

@@ -18,8 +18,11 @@
 // runtime's namespaces, as poststart and poststop. Linux difference: a sandbox has no mount
 // namespace that a host program could enter, so createContainer hooks run in new namespaces
 // of the container's kinds (or those that the spec names by a path; without root, the
-// runtime's), with the bundle as working directory; mounts that they make are seen neither
-// inside nor on the host. startContainer hooks are run by the Sentry, inside.
+// runtime's), with the bundle as working directory and the container's bind mounts and memory
+// file systems below its root directory; what they change in the root directory is the
+// container's, mounts that they make are seen neither inside nor on the host. The Gofer's mount
+// namespace would not do: it has no program of the host, and nobody else may be in it.
+// startContainer hooks are run by the Sentry, inside.
 //
 // Key types: Store (a --root), Container, CreateOptions, State. Neighbours: runsc/spec,
 // runsc/cgroup, runsc/control, runsc/sandbox; runsc/cmd is the only user.

@@ -25,17 +25,18 @@ const maxHookOutput = 1024
 // the host are new ones, which keep what a hook does from the host's, and those that the
 // spec names by a path.
 type hookPlace struct {
-	fresh int            // CLONE_NEW*
-	join  map[string]int // path, CLONE_NEW*
+	fresh  int            // CLONE_NEW*
+	join   map[string]int // path, CLONE_NEW*
+	mounts *hookMounts    // made before each hook runs
 }
 
 // containerPlace is the place of createContainer hooks; nil is runsc's own. A path of a
 // mount namespace is left out: the hook's own path is one of the runtime's.
-func containerPlace(s *specs.Spec) *hookPlace {
+func containerPlace(s *specs.Spec, mounts *hookMounts) *hookPlace {
 	if s.Linux == nil || os.Geteuid() != 0 {
 		return nil // without root, what a user namespace does not allow: run where runsc is
 	}
-	p := &hookPlace{fresh: unix.CLONE_NEWNS, join: map[string]int{}}
+	p := &hookPlace{join: map[string]int{}, mounts: mounts}
 	for _, ns := range s.Linux.Namespaces {
 		flag := map[specs.LinuxNamespaceType]int{
 			specs.NetworkNamespace: unix.CLONE_NEWNET, specs.IPCNamespace: unix.CLONE_NEWIPC, specs.UTSNamespace: unix.CLONE_NEWUTS,
@@ -56,7 +57,6 @@ func (p *hookPlace) run(cmd *exec.Cmd) error {
 	if p == nil {
 		return cmd.Run()
 	}
-	cmd.SysProcAttr.Unshareflags = uintptr(p.fresh) // of mounts: private, as package syscall makes them
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never undone: the thread ends with its namespaces
@@ -74,6 +74,17 @@ func (p *hookPlace) runHere(cmd *exec.Cmd) error {
 		}
 		if err != nil {
 			return fmt.Errorf("join namespace %s: %w", path, err)
+		}
+	}
+	if err := unix.Unshare(p.fresh | unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("new namespaces: %w", err)
+	}
+	if err := unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("keep mounts apart from the host's: %w", err)
+	}
+	if p.mounts != nil {
+		if err := p.mounts.mount(); err != nil {
+			return err
 		}
 	}
 	return cmd.Run()

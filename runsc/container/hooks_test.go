@@ -142,7 +142,7 @@ func TestContainerHooks(t *testing.T) {
 		os.Remove(filepath.Join(dir, "m"))
 		place := containerPlace(&specs.Spec{Linux: &specs.Linux{Namespaces: []specs.LinuxNamespace{
 			{Type: specs.MountNamespace}, {Type: specs.NetworkNamespace, Path: path}, {Type: specs.PIDNamespace},
-		}}})
+		}}}, nil)
 		if err := runHooks("createContainer", []specs.Hook{h}, &specs.State{}, dir, place); err != nil {
 			t.Fatal(err)
 		}

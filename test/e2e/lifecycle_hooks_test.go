@@ -152,3 +152,37 @@ func hookFails(t *testing.T, r *runtimeUnderTest, kind string) {
 	nothingLeft(t, r, id)
 	emptyState(t, r)
 }
+
+// TestHookMounts: createContainer hooks find the container's mounts below its root and change
+// what the container finds there, as with runc.
+func TestHookMounts(t *testing.T) {
+	var said [2]string
+	for i, r := range []*runtimeUnderTest{peerRunc(t), ours(t)} {
+		b := newBundle(t, writable, script1("cat /etc/by-hook /opt/lib/file; touch /bound/x || echo read-only"))
+		b.privateRoot()
+		root := b.spec.Root.Path
+		if err := os.WriteFile(filepath.Join(b.dir, "file"), []byte("a library\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		b.spec.Mounts = append(b.spec.Mounts,
+			specs.Mount{Destination: "/bound", Type: "bind", Source: b.dir, Options: []string{"bind", "ro"}},
+			specs.Mount{Destination: "/opt/lib/file", Type: "bind", Source: "file", Options: []string{"bind"}})
+		log := filepath.Join(t.TempDir(), "log")
+		script := fmt.Sprintf("cd %s && { pwd | grep -c rootfs; cat bound/file opt/lib/file; touch tmp/gone; echo from the hook > etc/by-hook; touch bound/y || echo refused; } > %s 2>&1", root, log)
+		b.spec.Hooks = &specs.Hooks{CreateContainer: []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", script}, Env: []string{"PATH=/usr/bin:/bin"}}}}
+		b.write()
+		id, out := newID(), filepath.Join(t.TempDir(), "out")
+		r.detachedTo(t, out, "create", "--bundle", b.dir, id).must(t, "create")
+		r.do(t, "", "start", id).must(t, "start")
+		r.awaitStatus(t, id, "stopped")
+		r.do(t, "", "delete", id).must(t, "delete")
+		said[i] = strings.ReplaceAll(readAll(t, log)+readAll(t, out), b.dir, "BUNDLE")
+		if _, err := os.Stat(filepath.Join(root, "tmp", "gone")); err == nil {
+			t.Errorf("%s: the hook wrote below a mount", r.name)
+		}
+		nothingLeft(t, r, id)
+	}
+	if said[0] != said[1] || !strings.Contains(said[1], "from the hook\na library\n") {
+		t.Errorf("runc:\n%s\nrunsc:\n%s", said[0], said[1])
+	}
+}

@@ -17,6 +17,7 @@
 // Host calls: recvmsg, sendmsg, shutdown, ppoll, ioctl (FIONREAD, TIOCOUTQ) and close on such
 // descriptors.
 //
-// Lock order: one Socket.mu at a time, except in join; Namespace.mu, host.mu and the tables of names
-// and files in flight are leaves, but for a host.mu above Socket.mu. Wait queues are notified and files released without locks.
+// Lock order: one Socket.mu at a time, except in join; Namespace.mu, host.mu and the tables of
+// names and files in flight are leaves, but that Socket.mu may be taken under host.mu. Wait
+// queues are notified and files released without locks.
 package unix
