@@ -75,6 +75,9 @@ func (c *container) build() error {
 	if c.kc, err = c.s.k.NewContainer(c.id, c.acct, pids); err != nil {
 		return fmt.Errorf("make container %q: %w", c.id, err)
 	}
+	if c.s.first() == nil {
+		c.kc.Data = newWitness(c.s.cfg.WitnessFD)
+	}
 	if l := c.spec.Linux; l != nil && l.Resources != nil && l.Resources.Pids != nil {
 		if l := l.Resources.Pids.Limit; l != nil && *l > 0 {
 			c.kc.SetMaxTasks(int32(min(*l, 1<<30)))

@@ -190,6 +190,11 @@ func (cr *creator) startSandbox(cfg *sandbox.Config) error {
 		cr.c.Init = cr.c.Sentry
 		return cr.c.save()
 	}
+	witness := cr.witness()
+	if witness != nil {
+		cfg.Witness = witness.File
+		defer witness.File.Close()
+	}
 	cr.sb, err = cr.opts.Starter.Start(cfg)
 	return err
 }

@@ -28,6 +28,7 @@ type BootConfig struct {
 	StraceFD  int       // NoFD: strace lines go to the log
 	PcapFD    int       // --pcap; NoFD: none
 	TraceFD   int       // --trace-startup; NoFD: none
+	WitnessFD int       // of a Witness; NoFD: none
 
 	Host HostInfo
 

@@ -61,6 +61,9 @@ type Config struct {
 	// Spawned is called with the pids of Sentry and Gofer while they come up; may be nil.
 	Spawned func(sentry, gofer int) error
 
+	// Witness is the Sentry's end of its witness of OOM kills; may be nil.
+	Witness *os.File
+
 	// SentryPID is for StartGofer only: the sandbox that the new Gofer serves and with
 	// which it ends.
 	SentryPID int

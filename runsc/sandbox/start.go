@@ -179,6 +179,7 @@ func (s *starter) spawnSentry() error {
 	b.StraceFD = d.add(s.straceLog)
 	b.PcapFD = d.add(s.pcap)
 	b.TraceFD = d.add(timeline.File())
+	b.WitnessFD = d.add(s.cfg.Witness)
 	for i, f := range s.cfg.Stdio {
 		b.StdioFDs[i] = d.add(f)
 	}

@@ -25,6 +25,7 @@ type Container struct {
 	maxTasks atomic.Int32 // pids limit, 0 = none
 	tasks    atomic.Int32
 	memory   atomic.Uint64 // of the host, 0 unknown
+	oomKills atomic.Uint64
 
 	mu    sync.Mutex
 	users map[auth.KUID]*userCounts
@@ -89,6 +90,26 @@ func (c *Container) MaxTasks() int32 { return c.maxTasks.Load() }
 
 // Tasks returns the number of tasks, zombies included.
 func (c *Container) Tasks() int { return int(c.tasks.Load()) }
+
+// OOMWitness is what a container's Data may be: it hears of the OOM killer before that acts.
+type OOMWitness interface{ OOMKill() }
+
+// OOMKills returns how often a process was killed for want of memory.
+func (c *Container) OOMKills() uint64 { return c.oomKills.Load() }
+
+// oomKill kills the task's process: there is no page for what its mappings promise.
+func (t *Task) oomKill() {
+	t.tg.sigMu.Lock()
+	dying := t.tg.groupExit
+	t.tg.sigMu.Unlock()
+	if c := t.container; !dying { // by another of its threads
+		c.oomKills.Add(1)
+		if w, ok := c.Data.(OOMWitness); ok {
+			w.OOMKill()
+		}
+	}
+	t.kernelKill(abi.SIGKILL)
+}
 
 // chargeTask counts a new task, or fails with EAGAIN at a limit.
 func (c *Container) chargeTask() error {

@@ -104,7 +104,7 @@ func (t *Task) doSyscall() {
 	t.k.FlushAsync() // what the call made ready is told of before it returns
 	t.acct.io.countIO(nr, v, err)
 	if m := t.mm.Load(); m != nil && m.TakeOOM() {
-		t.kernelKill(abi.SIGKILL)
+		t.oomKill()
 	}
 	t.setResult(v, err)
 	t.syscallLeave()
@@ -141,7 +141,7 @@ func (t *Task) handleFault(ev *platform.Event) {
 	if errors.As(err, &f) {
 		sig, code = int32(f.Signal), int32(f.Code)
 	} else if err == error(abi.ENOMEM) {
-		t.kernelKill(abi.SIGKILL)
+		t.oomKill()
 		return
 	}
 	if sig == 0 {

@@ -130,7 +130,8 @@ func showMemoryPeak(c *pseudo.Call, b *pseudo.Buf) error {
 
 func showMemoryEvents(c *pseudo.Call, b *pseudo.Buf) error {
 	_, _, fails := fsOf(c).used()
-	b.Printf("low 0\nhigh 0\nmax %d\noom 0\noom_kill 0\noom_group_kill 0\n", fails)
+	kills := fsOf(c).c.OOMKills()
+	b.Printf("low 0\nhigh 0\nmax %d\noom %d\noom_kill %d\noom_group_kill 0\n", fails, kills, kills)
 	return nil
 }
 
