@@ -106,7 +106,7 @@ func bindTree(cfg *Config, index int, m *specs.Mount) (Tree, error) {
 			t.ReadOnly, t.ReadOnlyAll = true, true
 		case "rbind":
 			t.Recursive = true
-		case "slave", "rslave", "shared", "rshared":
+		case "slave", "rslave":
 			t.Slave = true
 		}
 	}

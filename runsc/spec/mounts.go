@@ -58,9 +58,6 @@ func checkMount(c *checker, field string, m *specs.Mount) *FieldError {
 		if o == "idmap" || o == "ridmap" {
 			return &FieldError{Field: field + ".options", Why: "id-mapped mounts are not supported", Do: fmt.Sprintf("remove %q", o)}
 		}
-		if o == "shared" || o == "rshared" {
-			c.warn(field+".options", "mounts made in the sandbox do not show on the host; "+o+" acts as "+strings.Replace(o, "shared", "slave", 1))
-		}
 	}
 	if IsBind(m) {
 		return checkBind(c, field, m)
@@ -76,6 +73,12 @@ func checkMount(c *checker, field string, m *specs.Mount) *FieldError {
 func checkBind(c *checker, field string, m *specs.Mount) *FieldError {
 	if m.Source == "" {
 		return &FieldError{Field: field + ".source", Why: "is missing"}
+	}
+	for _, o := range m.Options {
+		if o == "shared" || o == "rshared" {
+			return &FieldError{Field: field + ".options", Why: fmt.Sprintf("%s: mounts that a sandbox makes cannot appear on the host", o),
+				Do: fmt.Sprintf("use %s (HostToContainer), with which the host's appear in the sandbox", strings.Replace(o, "shared", "slave", 1))}
+		}
 	}
 	if _, err := os.Stat(SourcePath(m, c.bundle)); err != nil {
 		return &FieldError{Field: field + ".source", Why: fmt.Sprintf("%q: %v", clip(m.Source), plain(err))}

@@ -124,6 +124,9 @@ var refusals = []struct {
 	{"mounts[0].type", func(s *specs.Spec) { s.Mounts[0].Type = "ext4" }},
 	{"mounts[0].source", func(s *specs.Spec) { s.Mounts[0] = specs.Mount{Destination: "/x", Type: "bind", Source: "/nope"} }},
 	{"mounts[0].options", func(s *specs.Spec) { s.Mounts[0].Options = []string{"idmap"} }},
+	{"mounts[0].options", func(s *specs.Spec) {
+		s.Mounts[0] = specs.Mount{Destination: "/x", Type: "bind", Source: "/", Options: []string{"rbind", "rshared"}}
+	}},
 	{"mounts[0].uidMappings", func(s *specs.Spec) { s.Mounts[0].UIDMappings = []specs.LinuxIDMapping{{Size: 1}} }},
 	{"hooks.poststop[0].path", func(s *specs.Spec) { s.Hooks = &specs.Hooks{Poststop: []specs.Hook{{Path: "rel"}}} }},
 	{"hooks.poststart[0].timeout", func(s *specs.Spec) {
@@ -205,9 +208,12 @@ func TestAccepted(t *testing.T) {
 		"network path":       {func(s *specs.Spec) { s.Linux.Namespaces[1].Path = "/run/netns/x" }, 0},
 		"AppArmor":           {func(s *specs.Spec) { s.Process.ApparmorProfile = "docker-default" }, 1},
 		"unknown capability": {func(s *specs.Spec) { s.Process.Capabilities.Bounding = []string{"CAP_NEW"} }, 1},
-		"shared root":        {func(s *specs.Spec) { s.Linux.RootfsPropagation = "rshared" }, 1},
-		"zero weight":        {func(s *specs.Spec) { s.Linux.Resources.BlockIO = &specs.LinuxBlockIO{Weight: ptr(uint16(0))} }, 0},
-		"net sysctl":         {func(s *specs.Spec) { s.Linux.Sysctl = map[string]string{"net/ipv4/ip_forward": "1"} }, 0},
+		"shared tmpfs": {func(s *specs.Spec) {
+			s.Mounts = append(s.Mounts, specs.Mount{Destination: "/x", Type: "tmpfs", Options: []string{"shared"}})
+		}, 0},
+		"shared root": {func(s *specs.Spec) { s.Linux.RootfsPropagation = "rshared" }, 1},
+		"zero weight": {func(s *specs.Spec) { s.Linux.Resources.BlockIO = &specs.LinuxBlockIO{Weight: ptr(uint16(0))} }, 0},
+		"net sysctl":  {func(s *specs.Spec) { s.Linux.Sysctl = map[string]string{"net/ipv4/ip_forward": "1"} }, 0},
 		"pod's namespaces": {func(s *specs.Spec) {
 			s.Annotations = map[string]string{"io.kubernetes.cri.container-type": "container", "io.kubernetes.cri.sandbox-id": "p"}
 			s.Linux.Namespaces[2].Path = "/proc/7/ns/ipc"

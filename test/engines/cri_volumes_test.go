@@ -3,6 +3,7 @@ package engines
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -36,7 +37,7 @@ func (k *kubelet) mountBeneath(dir, name string) {
 func criPropagation(k *kubelet) {
 	dir := k.sharedMount()
 	k.mountBeneath(dir, "before")
-	p := k.runPod("propagation", nil)
+	p := k.runPod("propagation", func(c *cri.PodSandboxConfig) { c.Linux.SecurityContext.Privileged = true })
 	ids := map[string]string{}
 	for name, mode := range map[string]cri.MountPropagation{"private": cri.MountPropagation_PROPAGATION_PRIVATE, "slave": cri.MountPropagation_PROPAGATION_HOST_TO_CONTAINER} {
 		ids[name] = p.run(name, "exec sleep 1000", func(c *cri.ContainerConfig) {
@@ -56,6 +57,13 @@ func criPropagation(k *kubelet) {
 	k.check("unmount", unix.Unmount(filepath.Join(dir, "before"), unix.MNT_DETACH))
 	k.exec(ids["slave"], "ls", "/vol/before")
 	k.exec(ids["private"], "ls", "/vol/before")
+	_, err = p.try("shared", func(c *cri.ContainerConfig) {
+		c.Linux.SecurityContext.Privileged = true
+		c.Mounts = []*cri.Mount{{ContainerPath: "/vol", HostPath: dir, Propagation: cri.MountPropagation_PROPAGATION_BIDIRECTIONAL}}
+	})
+	if refused := err != nil && strings.Contains(err.Error(), "mounts that a sandbox makes cannot appear on the host"); refused != (k.handler == "runsc") {
+		k.t.Errorf("%s: Bidirectional: %v", k.handler, err)
+	}
 }
 
 // criReadonly: a read-only volume stays so. With runsc what is mounted beneath it is read-only
