@@ -133,23 +133,28 @@ func TestHostileReplies(t *testing.T) {
 		}},
 		{"target of a file", list2, func(e *Encoder) int {
 			e.U16(1)
-			at := e.ListHead(&FileID{})
+			at := e.ListHead(&Attr{Mode: abi.S_IFDIR})
 			e.ListEntry(1, 8, []byte("a"), goodAttr(abi.S_IFREG), []byte("b"))
 			e.SetListHead(at, 0, true, 1, 1)
+			return -1
+		}},
+		{"listing of a file", list2, func(e *Encoder) int {
+			e.U16(1)
+			e.SetListHead(e.ListHead(goodAttr(abi.S_IFREG)), 0, true, 0, 0)
 			return -1
 		}},
 		{"no directory", list2, func(e *Encoder) int { e.U16(0); return -1 }},
 		{"more directories", list2, func(e *Encoder) int {
 			e.U16(3)
 			for range 3 {
-				e.SetListHead(e.ListHead(&FileID{}), 0, true, 0, 0)
+				e.SetListHead(e.ListHead(&Attr{Mode: abi.S_IFDIR}), 0, true, 0, 0)
 			}
 			return -1
 		}},
 		{"half a directory ahead", list2, func(e *Encoder) int {
 			e.U16(2)
 			for i := range 2 {
-				at := e.ListHead(&FileID{})
+				at := e.ListHead(&Attr{Mode: abi.S_IFDIR})
 				e.ListEntry(1, 8, []byte("a"), nil, nil)
 				e.SetListHead(at, 5, i == 0, 1, 0)
 			}
@@ -157,12 +162,12 @@ func TestHostileReplies(t *testing.T) {
 		}},
 		{"huge listing", list2, func(e *Encoder) int {
 			e.U16(1)
-			e.SetListHead(e.ListHead(&FileID{}), 0, true, 1<<32-1, 0)
+			e.SetListHead(e.ListHead(&Attr{Mode: abi.S_IFDIR}), 0, true, 1<<32-1, 0)
 			return -1
 		}},
 		{"more attributes than entries", list2, func(e *Encoder) int {
 			e.U16(1)
-			at := e.ListHead(&FileID{})
+			at := e.ListHead(&Attr{Mode: abi.S_IFDIR})
 			e.ListEntry(1, 8, []byte("a"), goodAttr(abi.S_IFREG), nil)
 			e.Attr(goodAttr(abi.S_IFREG))
 			e.SetListHead(at, 0, true, 1, 2)
@@ -170,14 +175,14 @@ func TestHostileReplies(t *testing.T) {
 		}},
 		{"fewer attributes than said", list2, func(e *Encoder) int {
 			e.U16(1)
-			at := e.ListHead(&FileID{})
+			at := e.ListHead(&Attr{Mode: abi.S_IFDIR})
 			e.ListEntry(1, 8, []byte("a"), goodAttr(abi.S_IFREG), nil)
 			e.SetListHead(at, 0, true, 1, 0)
 			return -1
 		}},
 		{"dot", list2, func(e *Encoder) int {
 			e.U16(1)
-			at := e.ListHead(&FileID{})
+			at := e.ListHead(&Attr{Mode: abi.S_IFDIR})
 			e.ListEntry(1, 4, []byte("."), nil, nil)
 			e.SetListHead(at, 0, true, 1, 0)
 			return -1
@@ -263,7 +268,7 @@ func FuzzReply(f *testing.F) {
 	add(func() {
 		e.U16(2)
 		for range 2 {
-			at := e.ListHead(&FileID{Ino: 2})
+			at := e.ListHead(&Attr{Mode: abi.S_IFDIR, Ino: 2})
 			e.ListEntry(1, 8, []byte("name"), nil, nil)
 			e.ListEntry(1, 4, []byte("dir"), goodAttr(abi.S_IFDIR), nil)
 			e.SetListHead(at, 2, true, 2, 1)

@@ -47,7 +47,7 @@
 //	Txclunk   n[4] n*fid[4]                                no reply
 //	Txstopevents                                           -> empty
 //	Txlist    fid[4] flags[4] offset[8] dirs[2] np[2] np*name[s] n[2] n*name[s]
-//	          -> n[2] n*(devmajor[4] devminor[4] ino[8] btime[12] listing)
+//	          -> n[2] n*(attr listing)
 //	Txopens   fid[4] n[2] n*(np[2] np*name[s] nn[2] nn*name[s]) -> n[2] n*attr (+n fds)
 //	Rxevents  n[2] n*(mask[4] cookie[4] devmajor[4] devminor[4] ino[8] name[s])
 //
@@ -70,14 +70,15 @@
 // Txlist lists directories of the one that the np names lead to from fid, without making
 // fids: the first of the n names from offset on (no name: that directory itself), then, as
 // far as the server likes, what is in it, the others and what is in those, each directory
-// before those in it. There are at most dirs, and all but the first are complete. listing
+// before those in it, with attr its own. There are at most dirs, and all but the first are complete. listing
 // is next[8] eof[1] n[4] nattr[4] n*(ino[8] type[1] has[1] len[1] name [attr] [target[s]]):
 // directories have an attr (bit 0 of has), and all entries if flags has ListAttrs, symbolic
-// links then a target (bit 1). Not in shared roots (EOPNOTSUPP).
+// links then a target (bit 1). In shared roots each directory is watched before it is read, and
+// with ListWatch those in it are too; one that cannot be watched does not come along.
 //
 // Txopens opens for reading, without making fids, regular files: each nn of the directory
 // that np names lead to. The first must be there; of the others those come along that could
-// be opened, at most MaxFDs in all. Not in shared roots (EOPNOTSUPP).
+// be opened, at most MaxFDs in all.
 //
 // # Host changes
 //
@@ -86,7 +87,8 @@
 // inode, inotify's mask and cookie and the name. FlagWatched in an Attr says that changes
 // of the file by name in its directory are reported, or that nobody else can change
 // it; without it the client must not trust what it remembers. IN_Q_OVERFLOW says that
-// events were lost. The Sentry's own changes are reported too.
+// events were lost, IN_IGNORED without a name that a directory which Txlist listed is not
+// watched any more (there are only so many). The Sentry's own changes are reported too.
 //
 // # Trust
 //

@@ -22,7 +22,7 @@ const (
 
 // Listing is what a directory held when it was read, or a part of it. It does not change.
 type Listing struct {
-	ID   FileID
+	Dir  Attr   // of the directory itself; Mode 0: not known
 	Next uint64 // offset of what follows
 	EOF  bool   // nothing follows
 
@@ -40,6 +40,9 @@ type listed struct {
 	len    uint8
 	typ    uint8
 }
+
+// ID returns the identity of the directory.
+func (l *Listing) ID() FileID { return IDOf(&l.Dir) }
 
 // Len returns the number of entries.
 func (l *Listing) Len() int { return len(l.entries) }
@@ -90,7 +93,7 @@ func Join(parts []Listing) Listing {
 		}
 		names = append(names, p.names...)
 		out.attrs = append(out.attrs, p.attrs...)
-		out.ID, out.Next, out.EOF = p.ID, p.Next, p.EOF
+		out.Dir, out.Next, out.EOF = p.Dir, p.Next, p.EOF
 	}
 	out.names = string(names)
 	return out
@@ -118,16 +121,21 @@ func (l *DirList) Listing() Listing {
 type ListHow struct {
 	Offset uint64 // where the first directory's listing begins
 	Attrs  bool   // with the attributes of all entries, else with those of directories
+	Watch  bool   // in a shared tree, watch the directories in those that are listed
 	Dirs   int    // most directories, at least 1
 }
 
-// ListAttrs is the flag of Txlist that asks for the attributes of all entries.
-const ListAttrs = 1
+// Flags of Txlist.
+const (
+	ListAttrs = 1 << iota // the attributes of all entries are wanted
+	ListWatch             // attributes of directories are to be relied on, in shared trees too
+)
 
 // List lists directories of the directory that path leads to from f. The first of names
 // must be one (no names: f, or what path leads to, itself); it comes first in the result,
 // perhaps not to its end. Of those that follow, and of what is below them all, the complete
-// listings come along that the server finds worth sending. Exclusive trees only.
+// listings come along that the server finds worth sending. In a shared tree they are of
+// directories that are watched; the first may not be.
 func (f *File) List(path, names []string, how ListHow) ([]Listing, error) {
 	size := 0
 	for _, n := range path {
@@ -158,6 +166,9 @@ func (f *File) List(path, names []string, how ListHow) ([]Listing, error) {
 	flags := uint32(0)
 	if how.Attrs {
 		flags |= ListAttrs
+	}
+	if how.Watch {
+		flags |= ListWatch
 	}
 	e.U32(flags)
 	e.U64(how.Offset)
@@ -200,7 +211,10 @@ func decodeList(d *Decoder, dirs int) ([]Listing, bool) {
 
 // decode reads one directory; names is a buffer.
 func (l *Listing) decode(d *Decoder, names []byte) []byte {
-	l.ID = FileID{DevMajor: d.U32(), DevMinor: d.U32(), Ino: d.U64(), Btime: d.Time()}
+	if d.Attr(&l.Dir); l.Dir.Mode&abi.S_IFMT != abi.S_IFDIR {
+		d.bad = true
+		return names
+	}
 	l.Next = d.U64()
 	l.EOF = d.U8() != 0
 	n, withAttr := d.U32(), d.U32()
@@ -279,12 +293,10 @@ func (e *Encoder) ListEntry(ino uint64, typ uint8, name []byte, a *Attr, target 
 	}
 }
 
-// ListHead appends what comes before a directory's entries; SetListHead completes it.
-func (e *Encoder) ListHead(id *FileID) (at int) {
-	e.U32(id.DevMajor)
-	e.U32(id.DevMinor)
-	e.U64(id.Ino)
-	e.Time(id.Btime)
+// ListHead appends what comes before the entries of the directory that dir describes;
+// SetListHead completes it.
+func (e *Encoder) ListHead(dir *Attr) (at int) {
+	e.Attr(dir)
 	at = len(e.b)
 	e.U64(0)
 	e.U8(0)
@@ -312,4 +324,4 @@ func ListEntrySize(name int, withAttr bool) int {
 }
 
 // ListHeadSize is the length of a directory's head on the wire.
-const ListHeadSize = 4 + 4 + 8 + 12 + 8 + 1 + 4 + 4
+const ListHeadSize = AttrSize + 8 + 1 + 4 + 4

@@ -16,7 +16,7 @@ type Opened struct {
 
 // OpenMany opens regular files for reading, of the directories that their paths lead to
 // from f. The first must be one; it comes first in the result, with those of the others
-// that could be opened. Exclusive trees only.
+// that could be opened.
 func (f *File) OpenMany(files []FilesIn) ([]Opened, error) {
 	ch, err := f.c.acquire(Txopens)
 	if err != nil {

@@ -66,5 +66,5 @@
 // # Locks
 //
 // session.tree, then fid.mu, then cwd, then session.mu, then watcher.mu. No host call
-// that may wait is made under the last two.
+// that may wait is made under the last two (inotify_add_watch is, of what was just looked at).
 package server

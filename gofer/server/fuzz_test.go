@@ -79,7 +79,7 @@ func FuzzServer(f *testing.F) {
 			roots: make(map[string]*root), fids: make(map[uint32]*fid), extended: true,
 		}
 		s.lru.init()
-		s.watch.init(0)
+		s.watch.init(0, 100)
 		if err := s.addRoot(Root{Name: "/", FD: fd}); err != nil {
 			t.Fatal(err)
 		}

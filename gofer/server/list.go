@@ -20,20 +20,22 @@ const (
 
 // lister writes directories into a reply, each before those in it, until it is full.
 type lister struct {
-	e     *proto.Encoder
-	end   int // what the reply's length must not exceed
-	flags uint32
-	attrs bool // of all entries
-	dirs  int  // that may still be listed
-	done  int  // that are listed
-	until time.Time
-	buf   []byte
-	link  []byte
-	subs  []byte // names of subdirectories still to be listed, each with a NUL behind it
-	st    unix.Statx_t
+	e       *proto.Encoder
+	end     int // what the reply's length must not exceed
+	flags   uint32
+	watch   *watcher // nil: nobody else changes the tree
+	attrs   bool     // of all entries
+	subdirs bool     // are watched, if others change the tree
+	dirs    int      // that may still be listed
+	done    int      // that are listed
+	until   time.Time
+	buf     []byte
+	link    []byte
+	subs    []byte // names of subdirectories still to be listed, each with a NUL behind it
+	st      unix.Statx_t
 }
 
-// errFull says that a directory does not fit into the reply.
+// errFull says that a directory does not fit into the reply, or that no more can be watched.
 const errFull = unix.EMSGSIZE
 
 // dentsBuf is how many bytes of entries are read at once.
@@ -53,7 +55,7 @@ func (r *request) xlist() error {
 	if err := r.done(); err != nil {
 		return err
 	}
-	if flags&^proto.ListAttrs != 0 || dirs == 0 || dirs > proto.MaxList {
+	if flags&^(proto.ListAttrs|proto.ListWatch) != 0 || dirs == 0 || dirs > proto.MaxList {
 		return unix.EINVAL
 	}
 	f, err := r.dirFID(num)
@@ -61,9 +63,6 @@ func (r *request) xlist() error {
 		return err
 	}
 	n := f.node
-	if n.root.Shared {
-		return unix.EOPNOTSUPP // nothing would report what changes in the directories
-	}
 	dir, err := r.s.hold(n)
 	if err != nil {
 		return err
@@ -87,7 +86,11 @@ func (r *request) xlist() error {
 	}
 	l := lister{
 		e: &r.enc, end: r.enc.Len() + r.room(), flags: r.s.childFlags(n), attrs: flags&proto.ListAttrs != 0,
-		dirs: dirs, until: time.Now().Add(aheadTime), buf: r.dents[:dentsBuf], link: r.dents[dentsBuf:],
+		subdirs: flags&proto.ListWatch != 0,
+		dirs:    dirs, until: time.Now().Add(aheadTime), buf: r.dents[:dentsBuf], link: r.dents[dentsBuf:],
+	}
+	if n.root.Shared {
+		l.watch = &r.s.watch
 	}
 	return l.run(dir, names, int64(offset))
 }
@@ -191,15 +194,18 @@ func (l *lister) list(fd, depth int) error {
 // write writes one directory, as much as there is room for, and notes its subdirectories.
 func (l *lister) write(fd int, descend bool) (eof bool, err error) {
 	e := l.e
+	flags, err := l.watched(fd)
+	if err != nil {
+		return false, err
+	}
 	if err := statAt(fd, "", &l.st); err != nil {
 		return false, err
 	}
 	if l.end-e.Len() < proto.ListHeadSize+proto.ListEntrySize(proto.MaxName, true) {
 		return false, errFull
 	}
-	a := attrOf(&l.st, l.flags)
-	id := proto.IDOf(&a)
-	head := e.ListHead(&id)
+	a := attrOf(&l.st, flags)
+	head := e.ListHead(&a)
 	entries, attrs, next := 0, 0, uint64(0)
 	descend = descend && l.dirs > 1
 	for {
@@ -229,7 +235,7 @@ func (l *lister) write(fd int, descend bool) (eof bool, err error) {
 				return false, nil
 			}
 			if known = known && statEntry(fd, de.name, &l.st) == nil; known {
-				a := attrOf(&l.st, l.flags)
+				a := attrOf(&l.st, l.entryFlags(fd, de.name, flags))
 				if de.typ == unix.DT_UNKNOWN {
 					de.typ = uint8(a.Mode & unix.S_IFMT >> 12)
 				}

@@ -61,7 +61,7 @@ func TestList(t *testing.T) {
 		}
 		var got []string
 		for i := range lists {
-			got = append(got, ids[lists[i].ID]+":"+fmt.Sprint(namesOf(&lists[i])))
+			got = append(got, ids[lists[i].ID()]+":"+fmt.Sprint(namesOf(&lists[i])))
 		}
 		if !slices.Contains(tc.want, fmt.Sprint(got)) && err == nil {
 			t.Errorf("%v %v: %v, want %v", tc.path, tc.names, got, tc.want)
@@ -90,14 +90,6 @@ func TestListAttrs(t *testing.T) {
 				t.Errorf("size %d", a.Size)
 			}
 		}
-	}
-}
-
-// TestListShared: a tree that others change is not read ahead.
-func TestListShared(t *testing.T) {
-	c, _ := serve(t, func(c *Config) { c.Roots[0].Shared = true })
-	if _, err := attach(t, c, "/").List(nil, nil, proto.ListHow{Dirs: 1}); err != abi.EOPNOTSUPP {
-		t.Error(err)
 	}
 }
 

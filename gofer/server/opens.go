@@ -19,9 +19,6 @@ func (r *request) xopens() error {
 		return err
 	}
 	n := f.node
-	if n.root.Shared {
-		return unix.EOPNOTSUPP
-	}
 	base, err := r.s.hold(n)
 	if err != nil {
 		return err

@@ -46,6 +46,7 @@ type Config struct {
 	MaxFDs    int // cached descriptors (default 8000)
 	MaxOpen   int // fids that keep a file open, as standard clients do (default 4000)
 	MaxPinned int // descriptors of removed files still held by a client (default 2000)
+	MaxListed int // watches of directories that a client holds no file of (default 8192)
 }
 
 const (
@@ -53,6 +54,7 @@ const (
 	defaultFDs    = 8000
 	defaultOpen   = 4000
 	defaultPinned = 2000
+	defaultListed = maxWatches / 2
 	maxChannels   = 16
 	maxWatches    = 16384
 )
@@ -102,6 +104,7 @@ func Serve(fd int, cfg Config) error {
 	setDefault(&cfg.MaxFDs, defaultFDs)
 	setDefault(&cfg.MaxOpen, defaultOpen)
 	setDefault(&cfg.MaxPinned, defaultPinned)
+	setDefault(&cfg.MaxListed, defaultListed)
 	s := &session{
 		cfg:   cfg,
 		roots: make(map[string]*root),
@@ -109,7 +112,7 @@ func Serve(fd int, cfg Config) error {
 		conns: []*proto.Conn{conn},
 	}
 	s.lru.init()
-	s.watch.init(cfg.Mounts)
+	s.watch.init(cfg.Mounts, cfg.MaxListed)
 	unix.Umask(0)
 	for _, r := range cfg.Roots {
 		if err := s.addRoot(r); err != nil {

@@ -26,20 +26,25 @@ func inDir(dir int, call func() error) error {
 
 // watch is a directory (or single file) whose changes are reported.
 type watch struct {
-	wd   int
-	id   identity
-	refs int  // nodes
-	dead bool // the host ended it: the directory is gone
+	wd     int
+	id     identity
+	refs   int  // nodes, and the list of those that no node stands for
+	listed bool // in watcher.listed
+	told   bool // the client relies on it without a fid: it is told of the end
+	dead   bool // the host ended it: the directory is gone
 }
 
 // watcher reports host changes. Its lock is the innermost.
 type watcher struct {
-	mu      sync.Mutex
-	fd      int // inotify, -1 until first needed
-	byWD    map[int]*watch
-	conn    *proto.Conn // where events go, nil: nobody asked
-	mounts  int         // mountinfo, -1: mounts do not change
-	running sync.WaitGroup
+	mu        sync.Mutex
+	fd        int // inotify, -1 until first needed
+	byWD      map[int]*watch
+	listed    []*watch            // oldest first, of directories that the client knows by Txlist
+	byID      map[identity]*watch // those in listed
+	maxListed int                 // of listed
+	conn      *proto.Conn         // where events go, nil: nobody asked
+	mounts    int                 // mountinfo, -1: mounts do not change
+	running   sync.WaitGroup
 }
 
 // watchMask is what can change a cached name or attribute.
@@ -50,12 +55,12 @@ const watchMask = unix.IN_CREATE | unix.IN_DELETE | unix.IN_DELETE_SELF | unix.I
 // thousands a second, and equal ones merge in the kernel's queue.
 const gather = 2 * time.Millisecond
 
-func (w *watcher) init(mounts int) {
-	w.fd, w.mounts = -1, mounts
+func (w *watcher) init(mounts, maxListed int) {
+	w.fd, w.mounts, w.maxListed = -1, mounts, maxListed
 	if mounts <= 0 {
 		w.mounts = -1
 	}
-	w.byWD = make(map[int]*watch)
+	w.byWD, w.byID = make(map[int]*watch), make(map[identity]*watch)
 }
 
 // add watches name in the directory fd (itself if name is empty).
@@ -70,22 +75,29 @@ func (w *watcher) add(fd int, name string, id identity) *watch {
 	if name == "" {
 		name = "."
 	}
-	var wd int
-	err := inDir(fd, func() (err error) {
-		wd, err = unix.InotifyAddWatch(in, name, watchMask|unix.IN_DONT_FOLLOW|unix.IN_EXCL_UNLINK)
-		return err
+	var wa *watch
+	_ = inDir(fd, func() error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		// Under the lock: nobody ends the watch before it is counted.
+		wd, err := unix.InotifyAddWatch(in, name, watchMask|unix.IN_DONT_FOLLOW|unix.IN_EXCL_UNLINK)
+		if err != nil {
+			return err // above the user's limit, for example: the client is told by the missing flag
+		}
+		if wa = w.byWD[wd]; wa == nil {
+			wa = &watch{wd: wd}
+			w.byWD[wd] = wa
+		}
+		if wa.id != id { // name was replaced when it was watched before
+			if w.byID[wa.id] == wa {
+				delete(w.byID, wa.id)
+				w.byID[id] = wa
+			}
+			wa.id = id
+		}
+		wa.refs++
+		return nil
 	})
-	if err != nil {
-		return nil // above the user's limit, for example: the client is told by the missing flag
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	wa := w.byWD[wd]
-	if wa == nil {
-		wa = &watch{wd: wd, id: id}
-		w.byWD[wd] = wa
-	}
-	wa.refs++
 	return wa
 }
 
@@ -96,11 +108,17 @@ func (w *watcher) drop(wa *watch) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.dropLocked(wa)
+}
+
+// dropLocked ends a watch that nobody needs. The kernel reports that (IN_IGNORED), after
+// what happened before.
+func (w *watcher) dropLocked(wa *watch) {
 	if wa.refs--; wa.refs > 0 || wa.dead {
 		return
 	}
 	if w.byWD[wa.wd] == wa {
-		delete(w.byWD, wa.wd)
+		wa.dead = true
 		_, _ = unix.InotifyRmWatch(w.fd, uint32(wa.wd))
 	}
 }
@@ -219,7 +237,9 @@ func (w *watcher) encode(enc *proto.Encoder, b []byte) int {
 		if ev.Mask&unix.IN_IGNORED != 0 && wa != nil {
 			wa.dead = true
 			delete(w.byWD, wd)
-			continue
+			if !wa.told {
+				continue
+			}
 		}
 		if ev.Mask&unix.IN_Q_OVERFLOW == 0 {
 			if wa == nil || (ev.Name != "" && !proto.ValidName(ev.Name)) {
@@ -299,11 +319,11 @@ func (s *session) watchDir(n *node) {
 // watch if it is a directory (whose times change with its entries), and by its parent's.
 func (s *session) watchedLocked(n *node) bool {
 	if n.parent == nil || n.id.typ == unix.S_IFDIR {
-		if !s.watch.alive(n.watched) {
+		if !s.watch.covers(n) {
 			return false
 		}
 	}
-	return n.parent == nil || s.watch.alive(n.parent.watched)
+	return n.parent == nil || s.watch.covers(n.parent)
 }
 
 // childFlags are the attr flags of a directory's entries that are not directories.

@@ -42,6 +42,27 @@ func (s *sink) wait(t *testing.T, mask uint32, name string) proto.Event {
 	return proto.Event{}
 }
 
+// of returns the first event with a bit of mask for the directory ino, waiting for it if it
+// must come.
+func (s *sink) of(t *testing.T, mask uint32, ino uint64, must bool) (proto.Event, bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		s.mu.Lock()
+		for _, e := range s.events {
+			if e.Mask&mask != 0 && e.Ino == ino {
+				s.mu.Unlock()
+				return e, true
+			}
+		}
+		s.mu.Unlock()
+		if !must {
+			return proto.Event{}, false
+		}
+	}
+	t.Fatalf("no event %#x of %d; got %+v", mask, ino, s.events)
+	return proto.Event{}, false
+}
+
 func TestHostChanges(t *testing.T) {
 	c, dir := serve(t, func(c *Config) { c.Roots[0].Shared = true })
 	_ = os.MkdirAll(filepath.Join(dir, "d/sub"), 0o755)

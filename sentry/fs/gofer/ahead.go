@@ -96,7 +96,7 @@ func (fs *fileSystem) takeAhead(d *directory, p purpose) *proto.Listing {
 		fs.lists.hits++
 	}
 	fs.mu.Unlock()
-	if l == nil || !d.isID(&l.ID) || p == forLookup && l.Plain() {
+	if l == nil || !d.is(&l.Dir) || p == forLookup && l.Plain() {
 		return nil
 	}
 	return l
@@ -111,14 +111,20 @@ func (i *inode) isID(id *proto.FileID) bool {
 		b.Sec == id.Btime.Sec && b.Nsec == int64(id.Btime.Nsec)
 }
 
+// is reports whether a describes this very file.
+func (i *inode) is(a *proto.Attr) bool {
+	id := proto.IDOf(a)
+	return i.isID(&id)
+}
+
 // store keeps listings of directories that nobody asked for yet.
 func (fs *fileSystem) store(lists []proto.Listing) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	for i := range lists {
 		l := &lists[i]
-		k := key{l.ID.DevMajor, l.ID.DevMinor, l.ID.Ino}
-		if _, raced := fs.raced[k]; raced || fs.allRaced {
+		k := keyOf(&l.Dir)
+		if _, raced := fs.raced[k]; raced || fs.allRaced || !trust(l.Dir.Flags) {
 			continue
 		}
 		fs.dropAheadLocked(k)
@@ -183,13 +189,13 @@ func (fs *fileSystem) nextWindow() int {
 	return fs.lists.next(minWindow, maxWindow)
 }
 
-// readAhead is readList in a tree that nobody else changes.
+// readAhead is readList by the request that brings other directories along.
 func (d *directory) readAhead(limit int, p purpose) (*proto.Listing, error) {
 	start, path, parent, names, err := d.aheadRoute()
 	if err != nil {
 		return nil, err
 	}
-	how := proto.ListHow{Dirs: 1, Attrs: p == forLookup}
+	how := proto.ListHow{Dirs: 1, Attrs: p == forLookup, Watch: p == forReading && d.fs.shared}
 	if p == forReading && d.fs.unused.Load() < maxUnused {
 		how.Attrs = true
 	}
@@ -205,7 +211,7 @@ func (d *directory) readAhead(limit int, p purpose) (*proto.Listing, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !d.isID(&lists[0].ID) {
+		if !d.is(&lists[0].Dir) {
 			return nil, abi.ESTALE
 		}
 		d.fs.store(lists[1:])

@@ -26,14 +26,16 @@ func (d *directory) Lookup(_ *vfs.Context, name string) (vfs.Inode, error) {
 			}
 		}
 	}
+	then := d.now()
 	d.verified(name)
 	step, more, err := d.walk(name)
 	if err != nil {
 		d.missing()
 		return nil, err
 	}
-	d.walked(&step.Attr)
+	d.walked(&step.Attr, then)
 	i := d.fs.inode(d, name, &step.Attr, step.File)
+	d.doubtSince(then, i)
 	switch n := i.(type) {
 	case *regular:
 		n.donateRO(more.FD)

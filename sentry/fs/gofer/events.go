@@ -23,11 +23,19 @@ func (fs *fileSystem) hostEvent(e *proto.Event) {
 		fs.distrustAll()
 		return
 	}
+	if e.Mask&(abi.IN_DELETE_SELF|abi.IN_IGNORED) != 0 {
+		fs.ends.Add(1)
+	}
+	k := key{e.DevMajor, e.DevMinor, e.Ino}
 	fs.mu.Lock()
-	i := fs.inodes[key{e.DevMajor, e.DevMinor, e.Ino}]
+	fs.racedLocked(k) // what was read ahead of it
+	i := fs.inodes[k]
 	fs.mu.Unlock()
 	d, ok := i.(*directory)
 	if !ok {
+		if e.Name == "" || e.Mask&renames != 0 {
+			fs.changed(k) // listings that it is in say what was
+		}
 		return
 	}
 	own := d.isOwn(e.Mask, e.Name) || e.Name != "" && e.Mask&abi.IN_MODIFY != 0 && d.isWriting(e.Name)
@@ -36,20 +44,18 @@ func (fs *fileSystem) hostEvent(e *proto.Event) {
 	}
 	var child vfs.Inode
 	if e.Name != "" {
-		child = d.hostChanged(e.Name, e.Mask)
+		child = d.hostChanged(e.Name, e.Mask, own)
 	}
 	switch {
-	case e.Mask&abi.IN_DELETE_SELF != 0:
-		d.changed()
-		d.mu.Lock()
-		d.reported = false
-		d.mu.Unlock()
+	case e.Mask&(abi.IN_DELETE_SELF|abi.IN_IGNORED) != 0:
+		d.unwatched()
 	case e.Mask&renames != 0:
 		d.changed()
 	case e.Name == "":
+		fs.changed(k) // listings that it is in
 		d.distrust()
 	}
-	if own {
+	if own || e.Mask&abi.IN_IGNORED != 0 {
 		return
 	}
 	vfs.NotifyHost(d, e.Mask, e.Cookie, e.Name)
@@ -93,9 +99,31 @@ func (d *directory) isWriting(name string) bool {
 
 const renames = abi.IN_CREATE | abi.IN_DELETE | abi.IN_MOVED_FROM | abi.IN_MOVED_TO
 
-// hostChanged notes an event on name: it is another file now, or the file changed. It
-// returns the file that was known by the name, if it is in use.
-func (d *directory) hostChanged(name string, mask uint32) vfs.Inode {
+// unwatched notes that changes in d are not reported any more: nothing that is remembered of
+// it and of what is in it is to be relied on.
+func (d *directory) unwatched() {
+	d.changed()
+	d.distrust()
+	d.mu.Lock()
+	d.unreportLocked()
+	children := make([]key, 0, len(d.children))
+	for _, k := range d.children {
+		children = append(children, k)
+	}
+	d.mu.Unlock()
+	for _, k := range children {
+		d.fs.mu.Lock()
+		i := d.fs.inodes[k]
+		d.fs.mu.Unlock()
+		if i != nil {
+			base(i).distrust()
+		}
+	}
+}
+
+// hostChanged notes an event on name: it is another file now, or the file changed, by us if
+// own is set. It returns the file that was known by the name, if it is in use.
+func (d *directory) hostChanged(name string, mask uint32, own bool) vfs.Inode {
 	d.mu.Lock()
 	k, ok := d.children[name]
 	if mask&renames != 0 {
@@ -118,6 +146,12 @@ func (d *directory) hostChanged(name string, mask uint32) vfs.Inode {
 	d.fs.mu.Unlock()
 	if i != nil {
 		base(i).distrust()
+	}
+	if i != nil && mask&(abi.IN_MOVED_FROM|abi.IN_DELETE) != 0 {
+		base(i).left(place{d, name})
+	}
+	if r, ok := i.(*regular); ok && !own {
+		r.closeIdle()
 	}
 	d.fs.changed(k) // listings of other directories may have it too
 	return i
@@ -150,6 +184,10 @@ func (i *inode) distrust() {
 	defer i.mu.Unlock()
 	i.trusted = false
 	i.xattrs = nil
+	if d, ok := i.self.(*directory); ok {
+		d.gen++ // what is on its way here may be older
+	}
+	i.events++
 }
 
 // distrustAll forgets everything: events were lost.

@@ -32,7 +32,8 @@ type fileSystem struct {
 	// touched are files that we changed: listings from before say wrong things of them.
 	touched map[key]struct{}
 
-	unused atomic.Int32 // directories that were read since somebody looked at an entry
+	ends   atomic.Uint64 // watches of the Gofer's that ended
+	unused atomic.Int32  // directories that were read since somebody looked at an entry
 }
 
 // key identifies a host file.

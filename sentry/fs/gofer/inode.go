@@ -20,6 +20,7 @@ type inode struct {
 	mu      sync.Mutex
 	attr    vfs.Attr
 	trusted bool                // attr holds until somebody says otherwise
+	events  uint32              // how often somebody did
 	place                       // where a walk would find the file; no parent for the root
 	others  []place             // further names of a file with several
 	file    *proto.File         // nil: not asked for yet
@@ -41,9 +42,12 @@ func trust(flags uint32) bool {
 	return flags&proto.FlagShared == 0 || flags&proto.FlagWatched != 0
 }
 
+// setAttr stores attributes that the Gofer sent. Those of a file with several names in a
+// shared tree are not relied on: who uses one in a directory that is not watched is not
+// reported.
 func (i *inode) setAttr(fs *fileSystem, a *proto.Attr) {
 	i.attr = fs.convert(a)
-	i.trusted = trust(a.Flags)
+	i.trusted = trust(a.Flags) && (!fs.shared || i.typ == abi.S_IFDIR || a.Nlink <= 1)
 	if d, ok := i.self.(*directory); ok {
 		d.setReportedLocked(i.trusted)
 	}
@@ -54,6 +58,30 @@ func (i *inode) update(fs *fileSystem, a *proto.Attr) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.setAttr(fs, a)
+}
+
+// eventCount is what updateSince takes, before the Gofer is asked.
+func (i *inode) eventCount() uint32 {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.events
+}
+
+// updateSince is update for an answer to what was asked when there had been n events: of what
+// was reported since, it may not know.
+func (i *inode) updateSince(n uint32, a *proto.Attr) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	d, ok := i.self.(*directory)
+	reported := ok && d.reported
+	i.setAttr(i.fs, a)
+	if i.events == n {
+		return
+	}
+	i.trusted = false
+	if ok && !reported {
+		d.unreportLocked()
+	}
 }
 
 // sameFile reports whether a can describe this very file.
@@ -89,17 +117,34 @@ func (i *inode) Attr(_ *vfs.Context, flags int) (vfs.Attr, error) {
 	if a, ok := i.cached(); ok && flags&abi.AT_STATX_FORCE_SYNC == 0 {
 		return a, nil
 	}
-	f, err := i.getFile()
-	if err != nil {
-		return vfs.Attr{}, err
+	for {
+		n := i.eventCount()
+		start, chain, names, err := i.route()
+		if err != nil {
+			return vfs.Attr{}, err
+		}
+		a, err := i.ask(start, chain, names)
+		if err == nil {
+			i.updateSince(n, &a)
+			got, _ := i.cached()
+			return got, nil
+		}
+		if !i.strayed(start, err) {
+			return vfs.Attr{}, err
+		}
 	}
-	a, err := f.GetAttr()
-	if err != nil {
-		return vfs.Attr{}, err
+}
+
+// ask gets the attributes along a route.
+func (i *inode) ask(start *proto.File, chain []*inode, names []string) (proto.Attr, error) {
+	if len(chain) == 0 {
+		return start.GetAttr()
 	}
-	i.update(i.fs, &a)
-	got, _ := i.cached()
-	return got, nil
+	steps, err := start.Walk(names)
+	if _, err := i.arrive(chain, steps, err); err != nil {
+		return proto.Attr{}, err
+	}
+	return steps[len(steps)-1].Attr, nil
 }
 
 // SetAttr implements vfs.Inode.
@@ -128,12 +173,13 @@ func (i *inode) SetAttr(_ *vfs.Context, set *vfs.SetAttr) error {
 		return err
 	}
 	i.expectContent()
+	n := i.eventCount()
 	a, err := f.SetAttr(req)
 	if err != nil {
 		return err
 	}
 	i.fs.changed(i.key)
-	i.update(i.fs, &a)
+	i.updateSince(n, &a)
 	return nil
 }
 

@@ -45,11 +45,8 @@ func (d *directory) fetch(limit int, p purpose) (*proto.Listing, error) {
 
 // readList asks the Gofer for the whole directory.
 func (d *directory) readList(limit int, p purpose) (*proto.Listing, error) {
-	if !d.fs.shared {
-		l, err := d.readAhead(limit, p)
-		if err == nil || err == abi.E2BIG {
-			return l, err
-		}
+	if l, err := d.readAhead(limit, p); err == nil || err == abi.E2BIG {
+		return l, err
 	}
 	f, part, err := d.firstPart()
 	if err != nil {
@@ -92,14 +89,12 @@ func (d *directory) firstPart() (*proto.File, proto.DirList, error) {
 // remember keeps a complete listing, unless the directory changed since generation gen.
 func (d *directory) remember(l *proto.Listing, gen uint64) {
 	d.mu.Lock()
-	for i := range l.Len() {
-		// The flags of a file speak for its directory.
-		if a := l.Attr(i); a != nil && a.Mode&abi.S_IFMT != abi.S_IFDIR {
-			d.setReportedLocked(trust(a.Flags))
-			break
-		}
+	if d.gen != gen {
+		d.mu.Unlock()
+		return
 	}
-	if d.gen != gen || !d.reported || d.list != nil && (l.Plain() || !d.list.Plain()) {
+	d.describedLocked(l)
+	if !d.reported || d.list != nil && (l.Plain() || !d.list.Plain()) {
 		d.mu.Unlock()
 		return
 	}
@@ -108,6 +103,24 @@ func (d *directory) remember(l *proto.Listing, gen uint64) {
 	d.held, d.used = l.Len(), true
 	d.mu.Unlock()
 	d.fs.listingAdded(d, n)
+}
+
+// describedLocked notes what a listing that just came says of the directory itself.
+func (d *directory) describedLocked(l *proto.Listing) {
+	if l.Dir.Mode != 0 {
+		if d.fs.shared && !d.trusted {
+			d.setAttr(d.fs, &l.Dir)
+		}
+		d.setReportedLocked(trust(l.Dir.Flags))
+		return
+	}
+	for i := range l.Len() {
+		// The flags of a file speak for its directory.
+		if a := l.Attr(i); a != nil && a.Mode&abi.S_IFMT != abi.S_IFDIR {
+			d.setReportedLocked(trust(a.Flags))
+			return
+		}
+	}
 }
 
 // listingAdded bounds what all listings of the tree hold; d holds n entries more.

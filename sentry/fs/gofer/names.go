@@ -82,7 +82,7 @@ func (d *directory) fromListing(name string) (vfs.Inode, error, bool) {
 		delete(d.stale, name)
 	}
 	d.used = true
-	read := d.read
+	read, then := d.read, d.nowLocked()
 	d.mu.Unlock()
 	if !ok {
 		return nil, abi.ENOENT, true
@@ -95,11 +95,43 @@ func (d *directory) fromListing(name string) (vfs.Inode, error, bool) {
 	}
 	d.verified(name)
 	i := d.fs.listed(d, name, a)
+	d.doubtSince(then, i)
 	if l, ok := i.(*symlink); ok {
 		l.leads(e.target)
 	}
 	return i, nil, i != nil
 }
+
+// moment is when something is asked of the Gofer, or was known.
+type moment struct{ gen, ends uint64 }
+
+func (d *directory) now() moment {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.nowLocked()
+}
+
+func (d *directory) nowLocked() moment { return moment{d.gen, d.fs.ends.Load()} }
+
+// doubtSince is called when i, in d, was made of what was known at m: an event may have
+// passed when nobody knew yet that i is in d, or that i is.
+func (d *directory) doubtSince(m moment, i vfs.Inode) {
+	if i == nil || !d.fs.shared {
+		return
+	}
+	now := d.now()
+	if now != m {
+		base(i).distrust()
+	}
+	if c, ok := i.(*directory); ok && now.ends != m.ends {
+		c.mu.Lock()
+		c.unreportLocked()
+		c.mu.Unlock()
+	}
+}
+
+// unreportLocked notes that changes in d may not be reported.
+func (d *directory) unreportLocked() { d.reported, d.asked = false, true }
 
 // maxScan is how many entries are compared before an index is made.
 const maxScan = 256
@@ -130,13 +162,14 @@ func (d *directory) indexLocked() {
 	}
 }
 
-// walked notes what the attributes of a file that was just looked up in d say of d.
-func (d *directory) walked(a *proto.Attr) {
+// walked notes what the attributes of a file that was looked up in d say of d, if that was
+// asked at m.
+func (d *directory) walked(a *proto.Attr, m moment) {
 	if a.Mode&abi.S_IFMT == abi.S_IFDIR && !trust(a.Flags) {
 		return // it may be the child that is not watched
 	}
 	d.mu.Lock()
-	d.setReportedLocked(trust(a.Flags))
+	d.setReportedLocked(trust(a.Flags) && (d.reported || !d.fs.shared || d.fs.ends.Load() == m.ends))
 	d.asked = !d.reported
 	d.mu.Unlock()
 }
@@ -238,6 +271,7 @@ func (d *directory) check(name string, child vfs.Inode) bool {
 	if err != nil {
 		return false
 	}
+	then := d.now()
 	d.verified(name)
 	steps, err := f.Walk([]string{name})
 	if err != nil {
@@ -254,9 +288,10 @@ func (d *directory) check(name string, child vfs.Inode) bool {
 		d.suspect(name)
 		return false
 	}
-	d.walked(&st.Attr)
+	d.walked(&st.Attr, then)
 	base(child).update(d.fs, &st.Attr)
 	base(child).offer(d, name, st.File)
+	d.doubtSince(then, child)
 	return true
 }
 

@@ -96,9 +96,6 @@ func (fs *fileSystem) nextOpens() int {
 // openNext opens r for reading, and what is likely to be opened after it. -1: nothing says
 // what that is, or r must be opened alone.
 func (r *regular) openNext() int {
-	if r.fs.shared {
-		return -1
-	}
 	r.mu.Lock()
 	at := r.place
 	r.mu.Unlock()

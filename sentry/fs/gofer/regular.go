@@ -90,12 +90,22 @@ func (r *regular) acquireFD(write bool) error {
 
 // open asks for a descriptor, and walks to the file in the same exchange if it must.
 func (r *regular) open(flags int) (int, error) {
-	start, chain, names, err := r.route()
-	if err != nil {
-		return -1, err
+	for {
+		start, chain, names, err := r.route()
+		if err != nil {
+			return -1, err
+		}
+		fd, err := r.openBy(start, chain, names, flags)
+		if !r.strayed(start, err) {
+			return fd, err
+		}
 	}
-	var fd int
+}
+
+// openBy opens along a route.
+func (r *regular) openBy(start *proto.File, chain []*inode, names []string, flags int) (fd int, err error) {
 	var attr proto.Attr
+	n := r.eventCount()
 	if len(chain) == 0 {
 		if fd, attr, err = start.OpenAttr(flags); err != nil {
 			return -1, err
@@ -114,7 +124,7 @@ func (r *regular) open(flags int) (int, error) {
 	if fd < 0 {
 		return -1, abi.ENXIO
 	}
-	r.update(r.fs, &attr)
+	r.updateSince(n, &attr)
 	return fd, nil
 }
 
@@ -136,10 +146,14 @@ func (r *regular) releaseFD(write bool) {
 
 // refresh takes the attributes from the descriptor, which knows of direct writes. Not the
 // owner: the Sentry's user namespace has no names for the host's ids.
-func (r *regular) refresh() {
+func (r *regular) refresh() bool {
 	var st unix.Stat_t
-	if r.rw < 0 || unix.Fstat(r.rw, &st) != nil {
-		return
+	fd := r.rw
+	if fd < 0 {
+		fd = r.ro
+	}
+	if fd < 0 || unix.Fstat(fd, &st) != nil {
+		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -147,6 +161,7 @@ func (r *regular) refresh() {
 	a.Mode, a.Nlink = st.Mode, uint32(st.Nlink)
 	a.Size, a.Blocks = uint64(st.Size), uint64(st.Blocks)
 	a.Atime, a.Mtime, a.Ctime = timespec(st.Atim), timespec(st.Mtim), timespec(st.Ctim)
+	return true
 }
 
 func timespec(t unix.Timespec) abi.Timespec { return abi.Timespec{Sec: t.Sec, Nsec: t.Nsec} }
@@ -162,7 +177,19 @@ func (r *regular) Attr(ctx *vfs.Context, flags int) (vfs.Attr, error) {
 		return r.attr, nil
 	}
 	r.fdMu.Unlock()
-	return r.inode.Attr(ctx, flags)
+	a, err := r.inode.Attr(ctx, flags)
+	if err == abi.ESTALE && r.seen() {
+		a, _ = r.cached()
+		err = nil
+	}
+	return a, err
+}
+
+// seen takes the attributes from a descriptor of a file in use that has lost its name.
+func (r *regular) seen() bool {
+	r.fdMu.Lock()
+	defer r.fdMu.Unlock()
+	return r.users > 0 && r.refresh()
 }
 
 // SetAttr implements vfs.Inode. A size is set through the descriptor when there is one: it
@@ -197,6 +224,16 @@ func (r *regular) closeLocked() {
 	closeFD(r.ro)
 	closeFD(r.rw)
 	r.ro, r.rw = -1, -1
+}
+
+// closeIdle closes the descriptors if nobody uses them: on an overlay of the host's, they may
+// show what the file was before somebody wrote to it.
+func (r *regular) closeIdle() {
+	r.fdMu.Lock()
+	defer r.fdMu.Unlock()
+	if r.users == 0 {
+		r.closeLocked()
+	}
 }
 
 // readFD returns the descriptor for reading. Preconditions: the caller is a user.

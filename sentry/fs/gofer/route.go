@@ -111,6 +111,30 @@ func (i *inode) route() (*proto.File, []*inode, []string, error) {
 	}
 }
 
+// strayed reports whether err means that f, of i or of a directory above, does not lead to
+// its file any more, as when the host moved it. It is forgotten then: another way may.
+func (i *inode) strayed(f *proto.File, err error) bool {
+	if err != abi.ESTALE || !i.fs.shared || f == nil {
+		return false
+	}
+	for c := i; ; {
+		c.mu.Lock()
+		own, parent := c.file == f, c.parent
+		if own = own && parent != nil; own {
+			c.file = nil
+		}
+		c.mu.Unlock()
+		if own {
+			f.Close()
+			return true
+		}
+		if parent == nil {
+			return false
+		}
+		c = &parent.inode
+	}
+}
+
 // arrive gives the files that a walk along a route found to their inodes, and returns that
 // of the last, which is i.
 func (i *inode) arrive(chain []*inode, steps []proto.WalkStep, err error) (*proto.File, error) {
@@ -123,6 +147,9 @@ func (i *inode) arrive(chain []*inode, steps []proto.WalkStep, err error) (*prot
 		}
 		if err == nil {
 			err = abi.ESTALE
+		}
+		if err == abi.ESTALE || err == abi.ENOENT {
+			c.misplaced()
 		}
 		return nil, err
 	}
@@ -140,6 +167,29 @@ func (i *inode) arrive(chain []*inode, steps []proto.WalkStep, err error) (*prot
 	return i.file, nil
 }
 
+// misplaced notes that a walk did not find i where it was.
+func (i *inode) misplaced() {
+	i.mu.Lock()
+	p := i.place
+	i.mu.Unlock()
+	if p.parent != nil && i.fs.shared {
+		p.parent.suspect(p.name)
+	}
+}
+
+// left notes that somebody else took the name p from the file.
+func (i *inode) left(p place) {
+	i.mu.Lock()
+	stray := i.leaveLocked(p)
+	if i.place == p {
+		stray, i.file = i.file, nil
+	}
+	i.mu.Unlock()
+	if stray != nil {
+		stray.Close()
+	}
+}
+
 // found stores what a walk found, unless there is a file already, or the inode was let go
 // of and was not what the walk was for.
 func (i *inode) found(s *proto.WalkStep, wanted bool) {
@@ -150,7 +200,9 @@ func (i *inode) found(s *proto.WalkStep, wanted bool) {
 	}
 	if i.file == nil && !i.dead {
 		i.file, f = f, nil
-		i.setAttr(i.fs, &s.Attr)
+		if !i.fs.shared {
+			i.setAttr(i.fs, &s.Attr)
+		}
 	}
 	i.mu.Unlock()
 	if f != nil {
@@ -160,10 +212,15 @@ func (i *inode) found(s *proto.WalkStep, wanted bool) {
 
 // getFile returns the Gofer's file, walking to it if need be.
 func (i *inode) getFile() (*proto.File, error) {
-	start, chain, names, err := i.route()
-	if err != nil || len(chain) == 0 {
-		return start, err
+	for {
+		start, chain, names, err := i.route()
+		if err != nil || len(chain) == 0 {
+			return start, err
+		}
+		steps, err := start.Walk(names)
+		f, err := i.arrive(chain, steps, err)
+		if !i.strayed(start, err) {
+			return f, err
+		}
 	}
-	steps, err := start.Walk(names)
-	return i.arrive(chain, steps, err)
 }

@@ -57,6 +57,12 @@ func relay(t testing.TB, server int, requests *atomic.Int64) (client int) {
 // directory.
 func countedWorld(t testing.TB, dir string) (*world, *atomic.Int64) {
 	t.Helper()
+	return countedTree(t, dir, false)
+}
+
+// countedTree is countedWorld for a directory that others may change.
+func countedTree(t testing.TB, dir string, shared bool) (*world, *atomic.Int64) {
+	t.Helper()
 	root, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -67,12 +73,17 @@ func countedWorld(t testing.TB, dir string) (*world, *atomic.Int64) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		done <- server.Serve(sfd, server.Config{Roots: []server.Root{{Name: "root", FD: root}}})
+		done <- server.Serve(sfd, server.Config{Roots: []server.Root{{Name: "root", FD: root, Shared: shared}}})
 	}()
 	var requests atomic.Int64
 	c, err := gofer.NewClient(relay(t, cfd, &requests))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if shared {
+		if err := c.Watch(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	t.Cleanup(func() {
 		c.Close()
