@@ -8,8 +8,7 @@
 //     nothing. Entries become proto.Files only when something needs one.
 //   - Who lists a directory in one that it listed before gets those in it and after it along
 //     (ahead.go), with attributes while somebody looks at them. Who reads the files of a
-//     directory that it listed gets descriptors of the next ones along (openahead.go). Both
-//     only in exclusive trees.
+//     directory that it listed gets descriptors of the next ones along (openahead.go).
 //   - A regular file's host descriptor is donated once, and kept for a while after the last
 //     close; reads, writes and mappings go to it directly.
 //   - Attributes are remembered; those of a file that is open come from fstat(2) on its
@@ -17,7 +16,12 @@
 //
 // In a tree that nobody else changes (exclusive) all this is trusted for good. In a shared
 // tree it is trusted while the Gofer says that it watches the directory (FlagWatched), and
-// dropped when an event arrives.
+// dropped when an event arrives: what the host changes is seen inside when its event has come,
+// some milliseconds later. The Gofer watches first and reads then. What an answer says is not
+// trusted if an event came between the question and the answer (moment, eventCount), nor if
+// the end of a watch did. Never trusted are the attributes of files with several names: who
+// changes one under a name in a directory that is not watched is not reported. Not reported
+// either are writes through a mapping on the host.
 //
 // With UseHost (--host-uds) FIFOs and Unix sockets of the host are what they are there: the
 // Gofer opens and connects them (connect.go), sentry/fs/hostfile and sentry/socket/unix use the
