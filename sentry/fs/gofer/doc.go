@@ -21,7 +21,8 @@
 // trusted if an event came between the question and the answer (moment, eventCount), nor if
 // the end of a watch did. Never trusted are the attributes of files with several names: who
 // changes one under a name in a directory that is not watched is not reported. Not reported
-// either are writes through a mapping on the host.
+// either are writes through a mapping on the host, and a second name that is made in a
+// directory where nobody looks: the link count is seen when somebody does.
 //
 // With UseHost (--host-uds) FIFOs and Unix sockets of the host are what they are there: the
 // Gofer opens and connects them (connect.go), sentry/fs/hostfile and sentry/socket/unix use the

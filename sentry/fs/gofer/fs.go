@@ -144,6 +144,7 @@ func (fs *fileSystem) listed(dir *directory, name string, attr *proto.Attr) vfs.
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if old, ok := fs.inodes[k]; ok && base(old).sameFile(attr) {
+		base(old).compare(attr)
 		base(old).offer(dir, name, nil)
 		return old
 	} else if ok {

@@ -84,6 +84,20 @@ func (i *inode) updateSince(n uint32, a *proto.Attr) {
 	}
 }
 
+// compare notes that a listing has other attributes than we know: a link that others make is
+// not reported where the file's first name is.
+func (i *inode) compare(a *proto.Attr) {
+	if !i.fs.shared {
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	c := i.attr.Ctime
+	if a.Nlink != i.attr.Nlink || a.Ctime.Sec != c.Sec || int64(a.Ctime.Nsec) != c.Nsec {
+		i.trusted = false
+	}
+}
+
 // sameFile reports whether a can describe this very file.
 func (i *inode) sameFile(a *proto.Attr) bool {
 	i.mu.Lock()
