@@ -89,13 +89,41 @@ func (a *addressSpace) Protect(r abi.AddrRange, prot platform.Access) error {
 	}
 	a.p.counters.protects.Add(1)
 	a.mu.Lock()
-	parts := a.mapped.Within(r)
+	calls := a.protectCalls(nil, r, prot)
 	a.mu.Unlock()
-	calls := make([]hostCall, len(parts))
-	for i, part := range parts {
-		calls[i] = hostCall{unix.SYS_MPROTECT, [6]uint64{uint64(part.Start), part.Len(), uint64(prot)}}
-	}
 	return a.call(calls...)
+}
+
+// Do implements platform.Batcher.
+func (a *addressSpace) Do(ops []platform.Op) error {
+	var calls []hostCall
+	a.mu.Lock()
+	for _, o := range ops {
+		if checkRange(o.Range) != nil || o.Prot&^(platform.Read|platform.Write|platform.Exec) != 0 {
+			a.mu.Unlock()
+			return abi.EINVAL
+		}
+		if o.FD >= 0 {
+			a.p.counters.maps.Add(1)
+			calls = append(calls, mmapCall(o.Range.Start, o.Range.Len(), int(o.Prot), 0, o.FD, o.Off))
+			a.mapped.Add(o.Range)
+			continue
+		}
+		a.p.counters.protects.Add(1)
+		calls = a.protectCalls(calls, o.Range, o.Prot)
+	}
+	a.mu.Unlock()
+	return a.call(calls...)
+}
+
+// protectCalls adds the calls that change the permissions of what is mapped in r.
+//
+// Preconditions: a.mu is held.
+func (a *addressSpace) protectCalls(calls []hostCall, r abi.AddrRange, prot platform.Access) []hostCall {
+	for _, part := range a.mapped.Within(r) {
+		calls = append(calls, hostCall{unix.SYS_MPROTECT, [6]uint64{uint64(part.Start), part.Len(), uint64(prot)}})
+	}
+	return calls
 }
 
 // Fork implements platform.AddressSpace.

@@ -10,6 +10,9 @@
 // of the Sentry, whose goroutine reaps them, and share its descriptor table, from which
 // Map maps files.
 //
+// The kernel makes most forks in a stub that was kept from another life (below), so what
+// a stub's own clone is for is that of large processes, and the first ones.
+//
 // An addressSpace is one stub process. Its first thread, the mapper, runs no application
 // code: it maps, unmaps, protects, makes threads and forks for the Sentry, one request
 // after the other. A context has one further thread in the address space that it runs in.

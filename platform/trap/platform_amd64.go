@@ -264,6 +264,14 @@ func (p *trapPlatform) NewAddressSpace() (platform.AddressSpace, error) {
 	return a, nil
 }
 
+// KeptAddressSpace implements platform.Keeper.
+func (p *trapPlatform) KeptAddressSpace() platform.AddressSpace {
+	if a := p.take(); a != nil {
+		return a
+	}
+	return nil
+}
+
 // NewContext implements platform.Platform.
 func (p *trapPlatform) NewContext() platform.Context {
 	return &context{p: p, fp: p.xstate.Init}

@@ -259,6 +259,7 @@ func (t *Task) copyResources(c *Task, flags uint64) error {
 	if err != nil {
 		return err
 	}
+	c.acct.minflt.Add(m.Copied()) // Linux copies them in faults
 	c.mm.Store(m)
 	return nil
 }

@@ -12,6 +12,9 @@ func (m *MM) breakCOWLocked(v *vma, l *leaf, addr abi.Addr) error {
 	lim := v.Intersect(abi.AddrRange{Start: base, End: base + leafSize})
 	lo, hi := int((lim.Start-base)>>abi.PageShift), int((lim.End-base)>>abi.PageShift)
 	i := leafIndex(addr)
+	if m.hot != nil && l.ptes[i]&pteMem != 0 {
+		m.hot.note(addr)
+	}
 	if m.lone(l.ptes[i]) {
 		a, z := i, i+1
 		for a > lo && m.lone(l.ptes[a-1]) {

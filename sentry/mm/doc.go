@@ -13,6 +13,11 @@
 // What is allocated is charged. Private file pages are mapped from the host file itself
 // until they are written.
 //
+// A fork's child is mapped anew into an AddressSpace that the platform has at hand
+// (platform.Keeper), with few calls; only one with very many mappings is copied by the
+// host. What a process and its children write to after each fork is copied by the fork
+// itself (forkmap.go).
+//
 // Where a system call instruction is hot, the AddressSpace has a copy of its page with a
 // jump instead, and the trampoline that this leads to is in no vma (patch.go,
 // trampoline.go). The page table keeps the original, which is what everybody else sees.

@@ -2,6 +2,7 @@ package mm
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,17 @@ const page4k = abi.PageSize
 // fakePlatform is a platform whose address spaces are tables: application accesses are
 // made through the host descriptors, as a processor would.
 type fakePlatform struct{}
+
+// keepers counts forks; every other one finds an AddressSpace at hand.
+var keepers atomic.Int64
+
+func (p fakePlatform) KeptAddressSpace() platform.AddressSpace {
+	if keepers.Add(1)%2 == 0 {
+		return nil
+	}
+	as, _ := p.NewAddressSpace()
+	return as
+}
 
 func (fakePlatform) NewAddressSpace() (platform.AddressSpace, error) {
 	return &fakeAS{pages: make(map[abi.Addr]fakePage)}, nil

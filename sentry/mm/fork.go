@@ -1,6 +1,8 @@
 package mm
 
 import (
+	"slices"
+
 	"lazaret/platform"
 	"lazaret/sentry/memfile"
 	"lazaret/syscalls/abi"
@@ -18,11 +20,12 @@ func (m *MM) Fork() (*MM, error) {
 	if err := f.protect(); err != nil {
 		return nil, err
 	}
-	as, err := m.as.Fork()
+	as, err := f.space()
 	if err != nil {
 		return nil, err
 	}
 	c := newMM(m.plat, m.file, m.acct, as)
+	c.hot = m.hot
 	c.marks.Store(m.marks.Load())
 	c.SetBarrier(m.barrier)
 	c.limits, c.layout, c.ranges = m.limits, m.layout, m.ranges
@@ -34,6 +37,10 @@ func (m *MM) Fork() (*MM, error) {
 		}
 	}
 	m.forkPatches(c)
+	if err := f.install(c); err != nil {
+		c.DecUsers()
+		return nil, err
+	}
 	return c, nil
 }
 
@@ -41,13 +48,19 @@ func (m *MM) Fork() (*MM, error) {
 type fork struct {
 	m *MM
 	// pinned are pages that the Sentry is writing to right now: the child gets copies
-	// at once, so that what arrives belongs to the parent.
+	// at once, so that what arrives belongs to the parent. So are those that will be
+	// written soon (hotPages).
 	pinned map[abi.Addr]bool
 
 	// group is a range of the AddressSpace that gets read-only (or whatever prot is)
 	// with one call: pages between its parts have those permissions already.
-	group abi.AddrRange
-	prot  platform.Access
+	group  abi.AddrRange
+	prot   platform.Access
+	groups []platform.Op // finished ones
+
+	runs   int           // mapped runs of pages with the same flags
+	fresh  bool          // the child's AddressSpace begins empty
+	copies []platform.Op // if not: what it has to map besides what it has inherited
 }
 
 // copied reports whether fork copies the private pages of v.
@@ -57,92 +70,95 @@ func (v *vma) copied() bool {
 
 // protect write-protects and marks COW what the two address spaces will share.
 func (f *fork) protect() error {
+	if f.m.hot == nil {
+		f.m.hot = new(hotPages)
+	}
+	hot := f.m.hot.take()
 	for _, v := range f.m.vmas {
-		var err error
-		f.m.pt.runs(v.AddrRange, func(u run) {
-			if err == nil {
-				err = f.addRun(v, u)
+		f.m.pt.runs(v.AddrRange, func(u run) { f.addRun(v, u, hot) })
+	}
+	f.flush()
+	if len(f.groups) == 0 {
+		return nil
+	}
+	err := platform.Do(f.m.as, f.groups)
+	// Also after an error: who writes to a page that is marked for nothing gets it back.
+	for _, g := range f.groups {
+		for i := f.m.indexLocked(g.Range.Start); i < len(f.m.vmas) && f.m.vmas[i].Start < g.Range.End; i++ {
+			if v := f.m.vmas[i]; v.copied() {
+				f.mark(v.Intersect(g.Range))
 			}
-		})
-		if err != nil {
-			return err
 		}
 	}
-	return f.flush()
+	return err
 }
 
 // addRun takes a run of pages with the same flags into the group, in parts where some
-// of them are pinned.
-func (f *fork) addRun(v *vma, u run) error {
+// of them are pinned or hot.
+func (f *fork) addRun(v *vma, u run, hot []abi.Addr) {
+	if u.p&pteMapped != 0 {
+		f.runs++
+	}
 	if u.p&pteMem == 0 || u.p&pteCOW != 0 || !v.copied() {
-		return f.add(u, v.asProt(u.p), v.asProt(u.p))
+		f.add(u, v.asProt(u.p), v.asProt(u.p))
+		for _, a := range hot {
+			if u.Contains(a) && u.p&(pteMem|ptePatched) == pteMem && v.copied() && v.prot&platform.Write != 0 {
+				f.copyOf(a) // shared already, and the child will write to it
+			}
+		}
+		return
 	}
 	for a := u.Start; a < u.End; {
 		end := a
-		for end < u.End && f.m.file.Refs(u.p.off()+int64(end-u.Start)) == 1 {
+		for end < u.End && f.m.file.Refs(u.p.off()+int64(end-u.Start)) == 1 && !slices.Contains(hot, end) {
 			end += abi.PageSize
 		}
 		if end > a {
-			part := run{abi.AddrRange{Start: a, End: end}, u.p}
-			if err := f.add(part, v.asProt(u.p), v.asProt(u.p|pteCOW)); err != nil {
-				return err
-			}
+			f.add(run{abi.AddrRange{Start: a, End: end}, u.p}, v.asProt(u.p), v.asProt(u.p|pteCOW))
 		}
 		if a = end; a < u.End {
-			if f.pinned == nil {
-				f.pinned = make(map[abi.Addr]bool)
-			}
-			f.pinned[a] = true
-			if err := f.add(run{page(a), u.p}, v.asProt(u.p), v.asProt(u.p)); err != nil {
-				return err
-			}
+			f.copyOf(a)
+			f.add(run{page(a), u.p}, v.asProt(u.p), v.asProt(u.p))
 			a += abi.PageSize
 		}
 	}
-	return nil
+}
+
+// copyOf makes the child have a copy of its own of the page at a.
+func (f *fork) copyOf(a abi.Addr) {
+	if f.pinned == nil {
+		f.pinned = make(map[abi.Addr]bool)
+	}
+	f.pinned[a] = true
+	f.runs += 2
 }
 
 // add notes that the pages of u have permissions was and shall have will.
-func (f *fork) add(u run, was, will platform.Access) error {
+func (f *fork) add(u run, was, will platform.Access) {
 	if f.group.Start != f.group.End && f.m.areaOf(abi.AddrRange{Start: f.group.End, End: u.Start}) != nil {
-		if err := f.flush(); err != nil {
-			return err
-		}
+		f.flush()
 	}
 	if u.p&pteMapped == 0 || was == will && (f.group.Start == f.group.End || will == f.prot) {
-		return nil
+		return
 	}
 	if f.group.Start != f.group.End && will != f.prot {
-		if err := f.flush(); err != nil {
-			return err
-		}
+		f.flush()
 	}
 	if was == will {
-		return nil
+		return
 	}
 	if f.group.Start == f.group.End {
 		f.group.Start, f.prot = u.Start, will
 	}
 	f.group.End = u.End
-	return nil
 }
 
-// flush protects the group and marks its pages.
-func (f *fork) flush() error {
-	g := f.group
+// flush ends the group.
+func (f *fork) flush() {
+	if f.group.Start != f.group.End {
+		f.groups = append(f.groups, platform.Op{Range: f.group, FD: -1, Prot: f.prot})
+	}
 	f.group = abi.AddrRange{}
-	if g.Start == g.End {
-		return nil
-	}
-	if err := f.m.as.Protect(g, f.prot); err != nil {
-		return err
-	}
-	for i := f.m.indexLocked(g.Start); i < len(f.m.vmas) && f.m.vmas[i].Start < g.End; i++ {
-		if v := f.m.vmas[i]; v.copied() {
-			f.mark(v.Intersect(g))
-		}
-	}
-	return nil
 }
 
 // mark sets the COW bit of the memory file pages in r that are not pinned.
@@ -188,6 +204,9 @@ func (f *fork) copyVMA(c *MM, v *vma) error {
 
 // unmapChild removes what the platform has copied of v.
 func (f *fork) unmapChild(c *MM, v *vma) error {
+	if f.fresh {
+		return nil
+	}
 	mapped := false
 	f.m.pt.runs(v.AddrRange, func(u run) { mapped = mapped || u.p&pteMapped != 0 })
 	if !mapped {
@@ -231,18 +250,16 @@ func (f *fork) copyPinned(c *MM, w *vma) error {
 		if !w.Contains(a) {
 			continue
 		}
+		c.copied++
 		e := &c.pt.leaf(a).ptes[leafIndex(a)]
 		off, err := c.file.Allocate(c.acct, abi.PageSize, memfile.AllocOpts{})
 		if err != nil {
 			return err
 		}
 		copy(c.file.Bytes(off, abi.PageSize), c.file.Bytes(e.off(), abi.PageSize))
-		if err := c.as.Map(page(a), c.file.FD(), off, w.prot); err != nil {
-			c.file.DecRef(off, abi.PageSize)
-			return err
-		}
 		c.file.DecRef(e.off(), abi.PageSize)
 		*e = pte(off) | pteMem | pteAnon | pteMapped
+		f.copies = append(f.copies, platform.Op{Range: page(a), FD: c.file.FD(), Off: off, Prot: w.prot})
 	}
 	return nil
 }
