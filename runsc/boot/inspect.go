@@ -71,7 +71,7 @@ func (s *Sentry) Stats(id string) (*control.Stats, error) {
 	if err != nil {
 		return nil, err
 	}
-	st := &control.Stats{MemoryUsage: c.acct.Used(), MemoryMax: c.acct.Peak(), Pids: uint64(c.kc.Tasks()), OOMKills: c.kc.OOMKills()}
+	st := &control.Stats{MemoryUsage: c.acct.Used(), MemoryMax: c.acct.Peak(), MemoryLimit: c.acct.Limit(), Pids: uint64(c.kc.Tasks()), OOMKills: c.kc.OOMKills()}
 	for _, tg := range s.k.Groups(c.kc.PIDNS()) {
 		if tg.Container() != c.kc {
 			continue

@@ -160,6 +160,7 @@ type Process struct {
 type Stats struct {
 	MemoryUsage uint64 `json:"memoryUsage"` // bytes
 	MemoryMax   uint64 `json:"memoryMax"`   // bytes
+	MemoryLimit uint64 `json:"memoryLimit"` // bytes, 0: none
 	FileCache   uint64 `json:"fileCache"`   // bytes
 	CPUUserNS   uint64 `json:"cpuUserNS"`
 	CPUSystemNS uint64 `json:"cpuSystemNS"`

@@ -12,6 +12,9 @@ import (
 	runtimeoptions "github.com/containerd/containerd/api/types/runtimeoptions/v1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
+
+	"lazaret/runsc/cgroup"
+	"lazaret/runsc/control"
 )
 
 func TestOptions(t *testing.T) {
@@ -107,5 +110,22 @@ func TestReaper(t *testing.T) {
 	}
 	if e := <-r.wait(pid); e.status != 7 {
 		t.Errorf("an orphan's status: %d", e.status)
+	}
+}
+
+// TestStats: a container of a pod is shown as the Sentry counts it, in both versions' terms.
+func TestStats(t *testing.T) {
+	h := &cgroup.Stats{CPUTotalNS: 1, MemoryUsage: 2, MemoryLimit: 1 << 62, PidsCurrent: 3}
+	replace(h, &control.Stats{MemoryUsage: 100 << 20, MemoryMax: 110 << 20, MemoryLimit: 200 << 20, FileCache: 30 << 20, CPUUserNS: 4e9, CPUSystemNS: 1e9}, 3e9)
+	one, two := metricsV1(h, &control.Stats{}), metricsV2(h)
+	for name, c := range map[string]struct{ got, want uint64 }{
+		"v1 usage": {one.Memory.Usage.Usage, 100 << 20}, "v1 limit": {one.Memory.Usage.Limit, 200 << 20}, "v1 rss": {one.Memory.TotalRSS, 70 << 20},
+		"v1 file": {one.Memory.TotalInactiveFile, 30 << 20}, "v1 cpu": {one.CPU.Usage.Total, 3e9}, "v1 user": {one.CPU.Usage.User, 4e9},
+		"v2 usage": {two.Memory.Usage, 100 << 20}, "v2 limit": {two.Memory.UsageLimit, 200 << 20}, "v2 anon": {two.Memory.Anon, 70 << 20},
+		"v2 file": {two.Memory.InactiveFile, 30 << 20}, "v2 cpu": {two.CPU.UsageUsec, 3e6}, "v2 pids": {two.Pids.Current, 3},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %d, want %d", name, c.got, c.want)
+		}
 	}
 }

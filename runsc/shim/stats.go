@@ -56,12 +56,32 @@ func (c *container) stats() (*cgroup.Stats, *control.Stats, cgroup.Mode, error) 
 		host.PidsCurrent = inner.Pids
 	}
 	if st.SandboxID != c.id {
-		host.CPUTotalNS, host.CPUUserNS, host.CPUKernelNS = inner.CPUUserNS+inner.CPUSystemNS, inner.CPUUserNS, inner.CPUSystemNS
-		host.PerCPU = nil
-		host.MemoryUsage, host.MemoryMax, host.MemoryCache = inner.MemoryUsage, inner.MemoryMax, inner.FileCache
-		host.MemoryRaw = map[string]uint64{"cache": inner.FileCache, "total_inactive_file": inner.FileCache, "rss": inner.MemoryUsage - min(inner.FileCache, inner.MemoryUsage)}
+		all := uint64(0)
+		if pod, err := c.rt.state(st.SandboxID); err == nil && pod.Cgroup != nil {
+			all = pod.Cgroup.Stats().CPUTotalNS
+		}
+		replace(host, inner, all)
 	}
 	return host, inner, mode, nil
+}
+
+// replace puts what the Sentry counts of one container in the place of what the host counts
+// of its group. sandboxNS is the processor time of the whole sandbox: the Sentry counts by the
+// clock, also what other programs of a busy host took meanwhile.
+func replace(h *cgroup.Stats, in *control.Stats, sandboxNS uint64) {
+	h.CPUTotalNS, h.CPUUserNS, h.CPUKernelNS, h.PerCPU = in.CPUUserNS+in.CPUSystemNS, in.CPUUserNS, in.CPUSystemNS, nil
+	if sandboxNS > 0 {
+		h.CPUTotalNS = min(h.CPUTotalNS, sandboxNS)
+	}
+	h.MemoryUsage, h.MemoryMax, h.MemoryCache = in.MemoryUsage, in.MemoryMax, in.FileCache
+	if in.MemoryLimit > 0 {
+		h.MemoryLimit = in.MemoryLimit
+	}
+	own := in.MemoryUsage - min(in.FileCache, in.MemoryUsage)
+	h.MemoryRaw = map[string]uint64{
+		"cache": in.FileCache, "total_inactive_file": in.FileCache, "rss": own, "total_rss": own, "hierarchical_memory_limit": h.MemoryLimit, // v1
+		"file": in.FileCache, "inactive_file": in.FileCache, "anon": own, // v2
+	}
 }
 
 // reportOOM tells the engine when the container was killed for its memory.

@@ -16,7 +16,7 @@ func TestCRILimits(t *testing.T) {
 func criStats(k *kubelet) {
 	p := k.runPod("stats", nil)
 	busy := p.run("busy", "dd if=/dev/zero of=/dev/file bs=1M count=30 2>/dev/null; i=0; while test $i -lt 300000; do i=$((i+1)); done; echo done; exec sleep 1000", nil)
-	idle := p.run("idle", "exec sleep 1000", nil)
+	idle := p.run("idle", "exec sleep 1000", func(c *cri.ContainerConfig) { c.Linux.Resources.MemoryLimitInBytes = 100 << 20 })
 	k.until("work", func() bool { return strings.Contains(p.log("busy"), "done") })
 	stats := func(id string) *cri.ContainerStats {
 		r, err := k.client.ContainerStats(k.ctx, &cri.ContainerStatsRequest{ContainerId: id})
@@ -29,6 +29,7 @@ func criStats(k *kubelet) {
 	k.note("busy: %v %v, idle: %v %v", memory(b) >= 30 && memory(b) < 60, cpu(b) > 50_000_000, memory(i) < 20, cpu(i) < cpu(b))
 	list, err := k.client.ListContainerStats(k.ctx, &cri.ListContainerStatsRequest{Filter: &cri.ContainerStatsFilter{PodSandboxId: p.id}})
 	k.check("list stats", err)
+	k.note("available: %v", i.GetMemory().GetAvailableBytes().GetValue() > 80<<20 && i.GetMemory().GetAvailableBytes().GetValue() <= 100<<20)
 	k.note("listed: %d", len(list.Stats))
 	k.sh(idle, "ping -c 1 10.88.0.1 || wget -T 1 http://10.88.0.1/; true")
 	r, err := k.client.PodSandboxStats(k.ctx, &cri.PodSandboxStatsRequest{PodSandboxId: p.id})
