@@ -5,6 +5,7 @@ import (
 
 	"lazaret/runsc/cmd"
 	"lazaret/runsc/container"
+	_ "lazaret/runsc/populate"
 	"lazaret/runsc/sandbox"
 )
 
