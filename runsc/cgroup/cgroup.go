@@ -95,14 +95,14 @@ func (c *Cgroup) Create() error {
 func inheritCpuset(dir string) error {
 	parent := filepath.Dir(dir)
 	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
-		cur, err := os.ReadFile(filepath.Join(dir, file))
+		cur, err := readFile(dir, file)
 		if err != nil {
 			return err
 		}
 		if strings.TrimSpace(string(cur)) != "" {
 			continue
 		}
-		up, err := os.ReadFile(filepath.Join(parent, file))
+		up, err := readFile(parent, file)
 		if err != nil {
 			return err
 		}
@@ -110,7 +110,7 @@ func inheritCpuset(dir string) error {
 			if err := inheritCpuset(parent); err != nil {
 				return err
 			}
-			if up, err = os.ReadFile(filepath.Join(parent, file)); err != nil {
+			if up, err = readFile(parent, file); err != nil {
 				return err
 			}
 		}
@@ -135,7 +135,7 @@ func enableControllers(dir string) error {
 		chain = append(chain, p)
 	}
 	for _, p := range slices.Backward(chain) {
-		data, err := os.ReadFile(filepath.Join(p, "cgroup.controllers"))
+		data, err := readFile(p, "cgroup.controllers")
 		if err != nil {
 			return err
 		}
@@ -175,7 +175,7 @@ func (c *Cgroup) Procs() []int {
 			if !d.IsDir() {
 				return nil
 			}
-			data, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
+			data, err := readFile(path, "cgroup.procs")
 			if err != nil {
 				return nil
 			}
@@ -192,6 +192,9 @@ func (c *Cgroup) Procs() []int {
 
 // Kill ends every process in the groups and waits for them to be gone.
 func (c *Cgroup) Kill() error {
+	if c.removeEmpty() {
+		return nil
+	}
 	deadline := time.Now().Add(10 * time.Second)
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
 		if dir := c.Dirs[Unified]; dir != "" {
@@ -211,6 +214,17 @@ func (c *Cgroup) Kill() error {
 	}
 }
 
+// removeEmpty removes the directories that hold nothing and says whether that was all: the
+// kernel looks for processes quicker than we do.
+func (c *Cgroup) removeEmpty() bool {
+	all := true
+	for _, dir := range c.dirs() {
+		err := unix.Rmdir(dir)
+		all = all && (err == nil || err == unix.ENOENT)
+	}
+	return all
+}
+
 // Delete removes the directories. The container's processes must be gone; a short time
 // is given to those that are on their way.
 func (c *Cgroup) Delete() error {
@@ -224,6 +238,9 @@ func (c *Cgroup) Delete() error {
 }
 
 func removeTree(dir string) error {
+	if err := unix.Rmdir(dir); err == nil || err == unix.ENOENT {
+		return nil
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -247,6 +264,32 @@ func removeTree(dir string) error {
 			return &fs.PathError{Op: "rmdir", Path: dir, Err: err}
 		}
 		time.Sleep(wait)
+	}
+}
+
+// readFile reads a cgroup file. An os.File would be made known to the poller, which takes as
+// many calls again: the kernel can poll these files.
+func readFile(dir, file string) ([]byte, error) {
+	path := filepath.Join(dir, file)
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	data := make([]byte, 0, 512)
+	for {
+		data = slices.Grow(data, 512)
+		n, err := unix.Read(fd, data[len(data):cap(data)])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+		}
+		if n == 0 {
+			return data, nil
+		}
+		data = data[:len(data)+n]
 	}
 }
 

@@ -3,7 +3,6 @@ package cgroup
 import (
 	"bufio"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,11 +33,11 @@ type Host struct {
 
 // Detect reads the host's layout from /proc/self.
 func Detect() (*Host, error) {
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	mounts, err := readFile("/proc/self", "mountinfo")
 	if err != nil {
 		return nil, fmt.Errorf("find cgroup mounts: %w", err)
 	}
-	own, err := os.ReadFile("/proc/self/cgroup")
+	own, err := readFile("/proc/self", "cgroup")
 	if err != nil {
 		return nil, fmt.Errorf("find own cgroup: %w", err)
 	}

@@ -143,13 +143,6 @@ func (c *Container) destroy() error {
 	return c.store.removeDir(c.dir)
 }
 
-func (p Proc) awaitEnd(limit time.Duration) {
-	deadline := time.Now().Add(limit)
-	for p.Alive() && time.Now().Before(deadline) {
-		time.Sleep(2 * time.Millisecond)
-	}
-}
-
 // poststop runs the hooks that follow deletion; their failures are warnings.
 func (c *Container) poststop(warn func(string)) {
 	if c.Spec == nil || c.Spec.Hooks == nil {

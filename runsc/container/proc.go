@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lazaret/runsc/sandbox"
 )
 
 // Proc names a host process for as long as the machine runs: a pid alone may be used
@@ -39,42 +41,75 @@ func (p Proc) Alive() bool {
 	return err == nil && start == p.Start && state != 'Z' && state != 'X'
 }
 
-// kill sends a signal to exactly this process; one that is gone is no error.
-func (p Proc) kill(sig unix.Signal) error {
+// open returns a pidfd of exactly this process; NoFD, and no error, for one that is gone.
+func (p Proc) open() (int, error) {
 	if p.PID <= 0 {
-		return nil
+		return sandbox.NoFD, nil
 	}
 	fd, err := unix.PidfdOpen(p.PID, 0)
 	if err == unix.ESRCH {
-		return nil
+		return sandbox.NoFD, nil
 	}
 	if err != nil {
-		return fmt.Errorf("signal process %d: %w", p.PID, err)
+		return sandbox.NoFD, fmt.Errorf("find process %d: %w", p.PID, err)
 	}
-	defer unix.Close(fd)
 	// Looked at after the pidfd is held: now the number cannot be used again.
 	if !p.Alive() {
-		return nil
+		_ = unix.Close(fd)
+		return sandbox.NoFD, nil
 	}
+	return fd, nil
+}
+
+// kill sends a signal to exactly this process; one that is gone is no error.
+func (p Proc) kill(sig unix.Signal) error {
+	fd, err := p.open()
+	if fd < 0 {
+		return err
+	}
+	defer unix.Close(fd)
 	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil && err != unix.ESRCH {
 		return fmt.Errorf("signal process %d: %w", p.PID, err)
 	}
 	return nil
 }
 
+// killLimit is how long a killed process may take to end.
+const killLimit = 10 * time.Second
+
 // killWait kills and waits for the end.
 func (p Proc) killWait() error {
-	deadline := time.Now().Add(10 * time.Second)
-	for wait := time.Millisecond; p.Alive(); wait = min(2*wait, 50*time.Millisecond) {
-		if err := p.kill(unix.SIGKILL); err != nil {
-			return err
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("process %d does not die", p.PID)
-		}
-		time.Sleep(wait)
+	fd, err := p.open()
+	if fd < 0 {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && err != unix.ESRCH {
+		return fmt.Errorf("signal process %d: %w", p.PID, err)
+	}
+	if !awaitEnd(fd, killLimit) {
+		return fmt.Errorf("process %d does not die", p.PID)
 	}
 	return nil
+}
+
+// awaitEnd waits until the process has ended, or for limit.
+func (p Proc) awaitEnd(limit time.Duration) {
+	if fd, _ := p.open(); fd >= 0 {
+		awaitEnd(fd, limit)
+		_ = unix.Close(fd)
+	}
+}
+
+// awaitEnd waits for the end of a pidfd's process; false means that it did not come.
+func awaitEnd(pidFD int, limit time.Duration) bool {
+	fds := []unix.PollFd{{Fd: int32(pidFD), Events: unix.POLLIN}}
+	for deadline := time.Now().Add(limit); ; {
+		n, err := unix.Poll(fds, max(int(time.Until(deadline).Milliseconds()), 0))
+		if err != unix.EINTR {
+			return err == nil && n == 1
+		}
+	}
 }
 
 // readStat returns a process's state letter and start time.
