@@ -92,7 +92,6 @@ func (a *app) exec(id string, argv []string, e *execFlags) (int, error) {
 	sigs := container.CatchSignals()
 	pid, err := c.Exec(opts)
 	if err != nil {
-		sigs.Drop()
 		return 0, err
 	}
 	if console != nil {
@@ -104,7 +103,6 @@ func (a *app) exec(id string, argv []string, e *execFlags) (int, error) {
 		}
 	}
 	if e.detach {
-		sigs.Drop()
 		return 0, a.execDetached(c, pid, e.pidFile)
 	}
 	if e.pidFile != "" {

@@ -246,10 +246,12 @@ func (a *app) run(id string, r *runFlags) (code int, err error) {
 		}
 		defer att.Detach()
 	}
-	sigs := container.CatchSignals()
+	var sigs *container.CaughtSignals
+	if !r.detach {
+		sigs = container.CatchSignals()
+	}
 	timeline.Mark("created")
 	if err := cr.Start(a.log.warn); err != nil {
-		sigs.Drop()
 		if cr.Sandbox != nil {
 			cr.Sandbox.Kill()
 		}
@@ -257,7 +259,6 @@ func (a *app) run(id string, r *runFlags) (code int, err error) {
 		return 0, err
 	}
 	if r.detach {
-		sigs.Drop()
 		return 0, cr.Release()
 	}
 	cr.Unlock()
@@ -286,20 +287,19 @@ func (a *app) waitForeground(cr *container.Creation, att *container.Attachment, 
 		}
 		return status.Code(), nil
 	}
-	ps, err := cr.Sandbox.Wait()
+	ws, err := cr.Sandbox.Wait()
 	if err != nil {
 		return 0, fmt.Errorf("wait for the sandbox: %w", err)
 	}
-	return exitCode(ps), nil
+	return exitCode(ws), nil
 }
 
 // exitCode is what a shell would show.
-func exitCode(ps *os.ProcessState) int {
-	ws, ok := ps.Sys().(syscall.WaitStatus)
-	if ok && ws.Signaled() {
+func exitCode(ws syscall.WaitStatus) int {
+	if ws.Signaled() {
 		return 128 + int(ws.Signal())
 	}
-	return ps.ExitCode()
+	return ws.ExitStatus()
 }
 
 // watchSize keeps the console's size that of the caller's terminal. The Sentry sees a

@@ -289,4 +289,10 @@ func (h *fakeHandle) Kill() {
 	_ = h.gofer.Process.Kill()
 	_, _ = h.sentry.Process.Wait()
 }
-func (h *fakeHandle) Wait() (*os.ProcessState, error) { return h.sentry.Process.Wait() }
+func (h *fakeHandle) Wait() (syscall.WaitStatus, error) {
+	ps, err := h.sentry.Process.Wait()
+	if err != nil {
+		return 0, err
+	}
+	return ps.Sys().(syscall.WaitStatus), nil
+}

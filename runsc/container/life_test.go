@@ -129,9 +129,9 @@ func TestLifeCycle(t *testing.T) {
 	step("resume", c.Resume, Running)
 	step("signal", func() error { return c.Kill(unix.SIGUSR1, false) }, Running)
 	step("kill", func() error { return c.Kill(unix.SIGKILL, false) }, Stopped)
-	ps, err := cr.Sandbox.Wait()
-	if err != nil || ps.ExitCode() != 137 {
-		t.Errorf("wait = %v, %v, want exit 137", ps, err)
+	ws, err := cr.Sandbox.Wait()
+	if err != nil || ws.ExitStatus() != 137 {
+		t.Errorf("wait = %v, %v, want exit 137", ws, err)
 	}
 	expect(t, w, "c1", Stopped)
 	refuse("start of a stopped one", func() error { return c.Start(w.warn) })
@@ -177,8 +177,8 @@ func TestForeground(t *testing.T) {
 	if err := cr.Start(w.warn); err != nil {
 		t.Fatal(err)
 	}
-	if ps, err := cr.Sandbox.Wait(); err != nil || ps.ExitCode() != 42 {
-		t.Errorf("wait = %v, %v", ps, err)
+	if ws, err := cr.Sandbox.Wait(); err != nil || ws.ExitStatus() != 42 {
+		t.Errorf("wait = %v, %v", ws, err)
 	}
 	if err := cr.Delete(false, w.warn); err != nil {
 		t.Error(err)

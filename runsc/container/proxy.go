@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"strconv"
 	"syscall"
 
@@ -59,48 +58,4 @@ func ProxyMain(args []string) int {
 		return 128 + int(unix.SIGKILL)
 	}
 	return status.Code()
-}
-
-// CaughtSignals are the signals that this process has got since CatchSignals.
-type CaughtSignals struct{ ch chan os.Signal }
-
-// CatchSignals begins to collect signals that are meant for a process in a container. It
-// comes before that process starts: what arrives in between must not end this one.
-func CatchSignals() *CaughtSignals {
-	s := &CaughtSignals{make(chan os.Signal, 64)}
-	signal.Notify(s.ch)
-	return s
-}
-
-// Drop ends the collection.
-func (s *CaughtSignals) Drop() { signal.Stop(s.ch) }
-
-// Forward passes the signals on to a process in a container. stop ends that.
-func (s *CaughtSignals) Forward(client *control.Client, id string, pid int32) (stop func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for sig := range s.ch {
-			n, ok := sig.(syscall.Signal)
-			if !ok || !forwarded(n) {
-				continue
-			}
-			_ = client.Signal(&control.SignalArgs{ID: id, PID: pid, Signal: int(n)})
-		}
-	}()
-	return func() {
-		signal.Stop(s.ch)
-		close(s.ch)
-		<-done
-	}
-}
-
-// forwarded says whether a signal is meant for the application: SIGURG is the Go
-// runtime's, SIGCHLD, SIGPIPE and SIGWINCH concern this process.
-func forwarded(sig syscall.Signal) bool {
-	switch sig {
-	case unix.SIGCHLD, unix.SIGURG, unix.SIGPIPE, unix.SIGWINCH, unix.SIGTTIN, unix.SIGTTOU:
-		return false
-	}
-	return true
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"syscall"
 
 	"lazaret/runsc/sandbox"
 )
@@ -28,7 +29,7 @@ type Handle interface {
 	Kill()
 
 	// Wait waits for the Sentry, a child of this process.
-	Wait() (*os.ProcessState, error)
+	Wait() (syscall.WaitStatus, error)
 }
 
 // Processes is the real Starter.
@@ -64,4 +65,4 @@ func (Processes) StartNetProxy(cfg *sandbox.Config, np *sandbox.NetProxy) (int, 
 
 type realSandbox struct{ *sandbox.Sandbox }
 
-func (s realSandbox) Wait() (*os.ProcessState, error) { return s.Process.Wait() }
+func (s realSandbox) Wait() (syscall.WaitStatus, error) { return s.Process.Wait() }

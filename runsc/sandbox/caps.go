@@ -69,6 +69,7 @@ func limitCaps(t *threads, keep []uintptr, last uintptr) error {
 		threadCall{nr: unix.SYS_PRCTL, a: unix.PR_SET_SECUREBITS, b: lockedSecureBits},
 		capsetCall(set),
 		threadCall{nr: unix.SYS_PRCTL, a: unix.PR_SET_NO_NEW_PRIVS, b: 1},
+		threadCall{nr: unix.SYS_PRCTL, a: unix.PR_SET_TIMERSLACK, b: usualSlackNS},
 	)
 	caps := fmt.Sprintf("%016x", set)
 	if err := t.do(calls, "CapInh:\t"+noCaps, "CapPrm:\t"+caps, "CapEff:\t"+caps, "CapBnd:\t"+caps, "CapAmb:\t"+noCaps,

@@ -80,9 +80,9 @@ type Config struct {
 type Sandbox struct {
 	SentryPID int
 	GoferPID  int
-	Process   *os.Process // the Sentry, a child of this process; Wait works
+	Process   *Process // the Sentry, a child of this process
 
 	tethers []*os.File
-	gofer   *os.Process
+	gofer   *Process
 	nursery *nursery
 }

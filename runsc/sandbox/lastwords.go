@@ -39,7 +39,7 @@ func (c *child) lastWords() string {
 	if err != nil {
 		return ""
 	}
-	how := state.String()
+	how := describe(state)
 	if line := lastLog(c.log); line != "" {
 		how += ": " + line
 	}

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"fmt"
 	"os"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -71,7 +70,7 @@ func StartNetProxy(cfg *Config, np *NetProxy) (int, *os.File, error) {
 	_ = far.Close()
 	if err == nil {
 		if err = s.configureOne(c, &conf); err == nil {
-			pid := c.proc.Pid
+			pid := c.proc.PID
 			if err = release(c); err == nil {
 				return pid, wire, nil
 			}
@@ -105,15 +104,14 @@ func (s *starter) spawnNetProxy(np *NetProxy, far *os.File) (*child, NetProxyCon
 	for i, f := range np.Published {
 		conf.Net.Published[i].FD = d.add(f)
 	}
-	attr := &syscall.SysProcAttr{Cloneflags: sandboxNamespaces &^ unix.CLONE_NEWNET, AmbientCaps: setupCaps}
+	attr := &launchAttr{flags: sandboxNamespaces &^ unix.CLONE_NEWNET, ambient: setupCaps}
 	ids.apply(attr)
-	c, err := spawn(s.cfg.Exe, NetProxyCommand, s.cfg.ID, d, attr)
+	c, err := spawn(s.cfg.Exe, NetProxyCommand, s.cfg.ID, d, sync, attr)
 	if err != nil {
 		_ = sync.Close()
 		return nil, conf, err
 	}
-	_ = sync.SetReadDeadline(time.Now().Add(startTimeout))
-	c.sync, c.log = sync, s.goferLog
+	c.log = s.goferLog
 	return c, conf, nil
 }
 

@@ -12,16 +12,12 @@ import (
 // finish turns a successful start into a Sandbox.
 func (s *starter) finish() *Sandbox {
 	sb := &Sandbox{
-		SentryPID: s.sentry.proc.Pid, GoferPID: s.gofer.proc.Pid,
+		SentryPID: s.sentry.proc.PID, GoferPID: s.gofer.proc.PID,
 		Process: s.sentry.proc, gofer: s.gofer.proc,
 		tethers: []*os.File{s.sentry.sync, s.gofer.sync}, nursery: s.nursery,
 	}
 	_ = s.sentry.pidFD.Close()
-	if s.gofer.pidFD != nil {
-		_ = s.gofer.pidFD.Close()
-	}
-	// The Gofer ends with the Sentry; nobody else waits for it while runsc lives.
-	go func() { _, _ = sb.gofer.Wait() }()
+	_ = s.gofer.pidFD.Close()
 	return sb
 }
 
@@ -50,9 +46,10 @@ func (sb *Sandbox) closeTethers() {
 
 // Kill ends both processes; for a caller that fails between Start and Detach.
 func (sb *Sandbox) Kill() {
-	_ = sb.Process.Kill()
-	_ = sb.gofer.Kill()
+	sb.Process.Kill()
+	sb.gofer.Kill()
 	_, _ = sb.Process.Wait()
+	_, _ = sb.gofer.Wait()
 	sb.closeTethers()
 }
 

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -12,16 +12,18 @@ import (
 )
 
 // sandboxNamespaces are new for both processes.
-const sandboxNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET |
+const sandboxNamespaces uintptr = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET |
 	unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
 
 // child is a process being started.
 type child struct {
 	what  string // "sentry" or "gofer", for errors
-	proc  *os.Process
+	proc  *Process
 	pidFD *os.File
 	sync  *os.File // parent's end
 	log   *os.File
+
+	launch *launch // until the child is known to have been executed
 }
 
 // donation collects the files that a child inherits; the index is the number there.
@@ -34,6 +36,15 @@ func (d *donation) add(f *os.File) int {
 	}
 	d.files = append(d.files, f)
 	return len(d.files) - 1
+}
+
+// numbers are those that the files have in this process.
+func (d *donation) numbers() []uintptr {
+	list := make([]uintptr, len(d.files))
+	for i, f := range d.files {
+		list[i] = f.Fd()
+	}
+	return list
 }
 
 // newDonation starts with /dev/null as stdin, the log as stdout and stderr, and the
@@ -63,32 +74,48 @@ func syncPair() (parent, kid *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "sync"), os.NewFile(uintptr(fds[1]), "sync"), nil
 }
 
-// spawn re-executes runsc as command with the donated files and namespaces.
-func spawn(exe, command, id string, d *donation, attr *syscall.SysProcAttr) (*child, error) {
+// childEnv is all of a child's environment: it is told everything on the sync socket. The
+// runtime must not look at cgroup files (it would keep them open), nor name its mappings.
+const childEnv = "GODEBUG=containermaxprocs=0,updatemaxprocs=0,decoratemappings=0"
+
+// spawn re-executes runsc as command with the donated files and new namespaces; sync is the
+// parent's end of the child's sync socket and belongs to the child that is returned. It is
+// on its way then; launch.await says whether it got there.
+func spawn(exe, command, id string, d *donation, sync *os.File, attr *launchAttr) (*child, error) {
 	if exe == "" {
 		// Resolved by the child itself: works where the path of the binary is gone or
 		// where the new user could not reach it.
 		exe = "/proc/self/exe"
 	}
-	pidFD := NoFD
-	attr.Setsid = true
-	attr.PidFD = &pidFD
-	proc, err := os.StartProcess(exe, []string{"runsc", command, id}, &os.ProcAttr{
-		Dir: "/",
-		// The children are told everything on the sync socket. The runtime must not
-		// look at cgroup files (it would keep them open), nor name its mappings.
-		Env:   []string{"GODEBUG=containermaxprocs=0,updatemaxprocs=0,decoratemappings=0"},
-		Files: d.files,
-		Sys:   attr,
-	})
+	l := &launch{}
+	if err := l.prepare(exe, []string{"runsc", command, id}, childEnv, d, rawFD(sync), attr); err != nil {
+		return nil, err
+	}
+	pid, err := l.start(attr.flags)
 	if err != nil {
 		return nil, explainClone(err)
 	}
-	c := &child{what: command, proc: proc}
-	if pidFD != NoFD {
-		c.pidFD = os.NewFile(uintptr(pidFD), "pidfd")
+	c := &child{what: command, proc: &Process{PID: pid}, pidFD: os.NewFile(uintptr(l.pidFD), "pidfd"), sync: sync, launch: l}
+	if attr.maps != nil {
+		if err = attr.maps.write(pid); err == nil {
+			_, err = sync.Write([]byte{0})
+		}
 	}
+	if err != nil {
+		c.kill()
+		return nil, explainClone(err)
+	}
+	_ = sync.SetReadDeadline(time.Now().Add(startTimeout))
 	return c, nil
+}
+
+// rawFD is a file's number; File.Fd would make it blocking.
+func rawFD(f *os.File) int {
+	n := NoFD
+	if c, err := f.SyscallConn(); err == nil {
+		_ = c.Control(func(fd uintptr) { n = int(fd) })
+	}
+	return n
 }
 
 // kill ends a child that must not live on, and waits until it is gone.
@@ -96,7 +123,10 @@ func (c *child) kill() {
 	if c == nil {
 		return
 	}
-	_ = c.proc.Kill()
+	c.proc.Kill()
+	if c.launch != nil {
+		c.launch.awaitExec()
+	}
 	_, _ = c.proc.Wait()
 	c.close()
 }

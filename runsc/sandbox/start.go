@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -84,7 +84,7 @@ func StartGofer(cfg *Config) (int, *os.File, error) {
 		s.gofer.kill()
 		return 0, nil, err
 	}
-	pid := s.gofer.proc.Pid
+	pid := s.gofer.proc.PID
 	if err := release(s.gofer); err != nil {
 		return 0, nil, fmt.Errorf("gofer process ended during its start: %w", err)
 	}
@@ -186,9 +186,9 @@ func (s *starter) spawnSentry() error {
 	for _, f := range s.cfg.ExtraFDs {
 		b.ExtraFDs = append(b.ExtraFDs, d.add(f))
 	}
-	attr := &syscall.SysProcAttr{Cloneflags: sandboxNamespaces, AmbientCaps: setupCaps}
+	attr := &launchAttr{flags: sandboxNamespaces, ambient: setupCaps}
 	if s.cfg.Flags.Network == HostNetwork {
-		attr.Cloneflags &^= unix.CLONE_NEWNET
+		attr.flags &^= unix.CLONE_NEWNET
 		if s.cfg.NetNS != nil {
 			if err := enterNetNS(int(s.cfg.NetNS.Fd())); err != nil {
 				return err
@@ -196,12 +196,11 @@ func (s *starter) spawnSentry() error {
 		}
 	}
 	ids.apply(attr)
-	if s.sentry, err = spawn(s.cfg.Exe, BootCommand, s.cfg.ID, d, attr); err != nil {
+	if s.sentry, err = spawn(s.cfg.Exe, BootCommand, s.cfg.ID, d, sync, attr); err != nil {
 		_ = sync.Close()
 		return err
 	}
-	_ = sync.SetReadDeadline(time.Now().Add(startTimeout))
-	s.sentry.sync, s.sentry.log = sync, s.sentryLog
+	s.sentry.log = s.sentryLog
 	_ = s.conn.Close()
 	return nil
 }
@@ -219,21 +218,20 @@ func (s *starter) spawnGofer() error {
 		Trees: s.trees, HostUDS: s.cfg.Flags.HostUDS, Debug: s.cfg.Flags.Debug,
 		ConnFD: d.add(s.goferConn), SentryFD: d.add(s.sentry.pidFD), TraceFD: d.add(timeline.File()),
 	}
-	attr := &syscall.SysProcAttr{Cloneflags: sandboxNamespaces}
+	attr := &launchAttr{flags: sandboxNamespaces}
 	s.goferUser(attr)
-	if s.gofer, err = spawn(s.cfg.Exe, GoferCommand, s.cfg.ID, d, attr); err != nil {
+	if s.gofer, err = spawn(s.cfg.Exe, GoferCommand, s.cfg.ID, d, sync, attr); err != nil {
 		_ = sync.Close()
 		return err
 	}
-	_ = sync.SetReadDeadline(time.Now().Add(startTimeout))
-	s.gofer.sync, s.gofer.log = sync, s.goferLog
+	s.gofer.log = s.goferLog
 	_ = s.goferConn.Close()
 	return nil
 }
 
 // goferUser gives the Gofer a user namespace where it needs one: when the container has
 // id mappings (files then carry mapped ids), or when runsc is not root.
-func (s *starter) goferUser(attr *syscall.SysProcAttr) {
+func (s *starter) goferUser(attr *launchAttr) {
 	linux := s.cfg.Spec.Linux
 	if os.Geteuid() == 0 && (linux == nil || len(linux.UIDMappings) == 0) {
 		s.goferCfg.SetGroups = mayMapIDs()
@@ -241,21 +239,12 @@ func (s *starter) goferUser(attr *syscall.SysProcAttr) {
 	}
 	s.goferCfg.InUserNS = true
 	if os.Geteuid() != 0 || !mayMapIDs() {
-		idMapping{uid: os.Geteuid(), gid: os.Getegid()}.apply(attr)
+		idMapping{uid: uint32(os.Geteuid()), gid: uint32(os.Getegid())}.apply(attr)
 		return
 	}
-	attr.Cloneflags |= unix.CLONE_NEWUSER
-	for _, m := range linux.UIDMappings {
-		attr.UidMappings = append(attr.UidMappings, syscall.SysProcIDMap{
-			ContainerID: int(m.ContainerID), HostID: int(m.HostID), Size: int(m.Size)})
-	}
-	for _, m := range linux.GIDMappings {
-		attr.GidMappings = append(attr.GidMappings, syscall.SysProcIDMap{
-			ContainerID: int(m.ContainerID), HostID: int(m.HostID), Size: int(m.Size)})
-	}
-	attr.GidMappingsEnableSetgroups = true
-	attr.AmbientCaps = append(attr.AmbientCaps, setupCaps...)
-	attr.AmbientCaps = append(attr.AmbientCaps, goferCapList...)
+	attr.flags |= unix.CLONE_NEWUSER
+	attr.maps = &userMaps{uids: linux.UIDMappings, gids: linux.GIDMappings, setGroups: true}
+	attr.ambient = slices.Concat(setupCaps, goferCapList)
 	s.goferCfg.SetGroups = true
 }
 
@@ -284,7 +273,7 @@ func (s *starter) configure() error {
 	go func() { done <- outcome{s.gofer, s.configureOne(s.gofer, &s.goferCfg)} }()
 	go func() { done <- outcome{s.sentry, s.configureOne(s.sentry, &s.bootConfig)} }()
 	if s.cfg.Spawned != nil {
-		if err := s.cfg.Spawned(s.sentry.proc.Pid, s.gofer.proc.Pid); err != nil {
+		if err := s.cfg.Spawned(s.sentry.proc.PID, s.gofer.proc.PID); err != nil {
 			return err
 		}
 	}
@@ -320,8 +309,14 @@ func (s *starter) hearOut(first outcome) {
 
 // configureOne moves a child to its cgroup, sends its configuration and waits for it.
 func (s *starter) configureOne(c *child, config any) error {
+	// Not before it has a memory of its own: what is set for it would be set for this process.
+	if err := c.launch.await(); err != nil {
+		return err
+	}
+	c.launch = nil
+	timeline.Mark(c.what + " executed")
 	if s.cfg.JoinCgroup != nil {
-		if err := s.cfg.JoinCgroup(c.proc.Pid); err != nil {
+		if err := s.cfg.JoinCgroup(c.proc.PID); err != nil {
 			return fmt.Errorf("put the %s process into its cgroup: %w", c.what, err)
 		}
 	}

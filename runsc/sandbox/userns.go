@@ -7,8 +7,8 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,14 +17,14 @@ const nobody = 65534
 
 // idMapping is the user mapping of the Sentry: one id, which is 0 inside.
 type idMapping struct {
-	uid, gid  int
+	uid, gid  uint32
 	setGroups bool
 }
 
 // sentryMapping chooses the host ids of the Sentry: nobody's for root, the caller's
 // own otherwise, since an unprivileged process may map no other id.
 func sentryMapping() idMapping {
-	uid, gid := os.Geteuid(), os.Getegid()
+	uid, gid := uint32(os.Geteuid()), uint32(os.Getegid())
 	if !mayMapIDs() || !isMapped("/proc/self/uid_map", nobody) || !isMapped("/proc/self/gid_map", nobody) {
 		return idMapping{uid: uid, gid: gid}
 	}
@@ -71,11 +71,12 @@ func isUnmapped() bool {
 	return err == nil && len(data) == 0
 }
 
-func (m idMapping) apply(attr *syscall.SysProcAttr) {
-	attr.Cloneflags |= unix.CLONE_NEWUSER
-	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: m.uid, Size: 1}}
-	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: m.gid, Size: 1}}
-	attr.GidMappingsEnableSetgroups = m.setGroups
+func (m idMapping) apply(attr *launchAttr) {
+	attr.flags |= unix.CLONE_NEWUSER
+	attr.maps = &userMaps{
+		uids: []specs.LinuxIDMapping{{HostID: m.uid, Size: 1}}, gids: []specs.LinuxIDMapping{{HostID: m.gid, Size: 1}},
+		setGroups: m.setGroups,
+	}
 }
 
 // explainClone turns the error of a clone with namespaces into one that says what to do.
