@@ -18,7 +18,7 @@ type witness struct {
 func newWitness(fd int) *witness { return &witness{fd: fd} }
 
 // witnessLimit bounds how long a process that is to be killed waits for the host.
-const witnessLimit = 2 * time.Second
+const witnessLimit = 15 * time.Second
 
 // OOMKill implements kernel.OOMWitness. It returns when the host knows: what is to be killed
 // keeps its memory until then, and so the host's group nearly full.

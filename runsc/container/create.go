@@ -71,6 +71,7 @@ type creator struct {
 	ran  bool // hooks have run: poststop hooks must
 	net  *hostnet.Network
 	user *userNetwork // --network user; nil: another
+	pod  *Container   // whose sandbox it joins; nil: none
 }
 
 // Create makes a container up to the state created and returns it locked. On an error
@@ -118,7 +119,7 @@ func (cr *creator) prepare(s *Store) error {
 		Rootfs: spec.RootPath(opts.Spec, opts.Bundle), Created: time.Now().UTC(),
 		SandboxID: opts.ID, Creator: procOf(os.Getpid()), Flags: opts.Flags, Spec: opts.Spec,
 	}
-	if id := spec.SandboxID(opts.Spec); id != "" {
+	if id := s.sandboxFor(opts); id != "" {
 		pod, err := s.Load(id)
 		if err != nil {
 			return fmt.Errorf("join sandbox %q: %w", id, err)
@@ -127,6 +128,9 @@ func (cr *creator) prepare(s *Store) error {
 			return fmt.Errorf("join sandbox %q: it is %s", id, status)
 		}
 		st.SandboxID, st.Sentry = id, pod.Sentry
+		cr.pod = pod
+	} else if err := spec.CheckForeign(opts.Spec); err != nil {
+		return err
 	}
 	if !opts.NoCgroup {
 		host, err := cgroup.Detect()
@@ -201,7 +205,10 @@ func (cr *creator) startSandbox(cfg *sandbox.Config) error {
 
 // joinSandbox starts only a Gofer; files go to the running Sentry with the request.
 func (cr *creator) joinSandbox(cfg *sandbox.Config) error {
-	var err error
+	err := cr.makeRoom()
+	if err != nil {
+		return err
+	}
 	if cr.args.Spec, err = json.Marshal(cr.opts.Spec); err != nil {
 		return fmt.Errorf("encode configuration: %w", err)
 	}

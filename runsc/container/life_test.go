@@ -197,6 +197,9 @@ func TestCreateFails(t *testing.T) {
 		"sandbox": func(o *CreateOptions) {
 			o.Spec.Annotations = map[string]string{"io.kubernetes.cri.container-type": "container", "io.kubernetes.cri.sandbox-id": "nobody"}
 		},
+		"host's namespace": func(o *CreateOptions) {
+			o.Spec.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.PIDNamespace, Path: "/proc/1/ns/pid"}}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := w.opts("bad", "sleep")

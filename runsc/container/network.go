@@ -25,7 +25,7 @@ func (cr *creator) network() error {
 	if !ok {
 		return nil
 	}
-	n, err := hostnet.Take(path, cr.warn)
+	n, err := hostnet.Take(path, cr.c.ID, cr.warn)
 	switch {
 	case errors.Is(err, hostnet.ErrOwn):
 		cr.warn(fmt.Sprintf("the network namespace %s is the host's own, whose interfaces are not taken over: the sandbox has only lo; --network none says so without this line", path))

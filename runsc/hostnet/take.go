@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -31,17 +32,17 @@ func (n *Network) Close() {
 var ErrOwn = errors.New("it is the namespace that runsc itself is in")
 
 // Take takes over the interfaces of the network namespace at path. warn hears of
-// interfaces that are left out.
-func Take(path string, warn func(string)) (*Network, error) {
-	return take(path, nil, warn)
+// interfaces that are left out. owner is who Owner says has them.
+func Take(path, owner string, warn func(string)) (*Network, error) {
+	return take(path, owner, nil, warn)
 }
 
 // TakeMore takes over those that are not in have, which a sandbox has already.
 func TakeMore(path string, have []int32, warn func(string)) (*Network, error) {
-	return take(path, have, warn)
+	return take(path, "", have, warn)
 }
 
-func take(path string, have []int32, warn func(string)) (*Network, error) {
+func take(path, owner string, have []int32, warn func(string)) (*Network, error) {
 	type result struct {
 		n   *Network
 		err error
@@ -50,7 +51,7 @@ func take(path string, have []int32, warn func(string)) (*Network, error) {
 	go func() {
 		// The thread is not unlocked: it ends with the goroutine, and its namespace with it.
 		runtime.LockOSThread()
-		n, err := takeIn(path, have, warn)
+		n, err := takeIn(path, owner, have, warn)
 		done <- result{n, err}
 	}()
 	r := <-done
@@ -60,20 +61,16 @@ func take(path string, have []int32, warn func(string)) (*Network, error) {
 	return r.n, nil
 }
 
-func takeIn(path string, have []int32, warn func(string)) (*Network, error) {
+func takeIn(path, owner string, have []int32, warn func(string)) (*Network, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	var there, here unix.Stat_t
-	if err := unix.Fstat(fd, &there); err != nil {
+	// Not /proc/self: the first thread may have been one that entered a namespace and stayed.
+	if own, err := isOwn(fd); err != nil {
 		return nil, err
-	}
-	if err := unix.Stat("/proc/self/ns/net", &here); err != nil {
-		return nil, err
-	}
-	if there.Ino == here.Ino && there.Dev == here.Dev {
+	} else if own {
 		return nil, ErrOwn
 	}
 	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
@@ -86,7 +83,7 @@ func takeIn(path string, have []int32, warn func(string)) (*Network, error) {
 	if len(have) > 0 {
 		n.leaveOut(have)
 	}
-	if err := n.open(len(have) > 0); err != nil {
+	if err := n.open(owner); err != nil {
 		n.Close()
 		return nil, err
 	}
@@ -116,18 +113,17 @@ func (n *Network) leaveOut(have []int32) {
 }
 
 // open makes the descriptors: all packet sockets first, then what silences the host.
-// claimed says that the sandbox has made its claim before.
-func (n *Network) open(claimed bool) error {
+// owner claims the namespace; "": the sandbox has made its claim before.
+func (n *Network) open(owner string) error {
 	var held []*os.File
 	defer func() { n.Files = append(n.Files, held...) }()
-	for i := range n.Config.Links {
-		if !claimed && n.Config.Links[i].Flags&unix.IFF_LOOPBACK == 0 {
-			fd, err := claim()
-			if err != nil {
-				return err
-			}
+	if owner != "" {
+		fds, err := claim(owner)
+		for _, fd := range fds {
 			held = append(held, os.NewFile(uintptr(fd), "claim"))
-			break
+		}
+		if err != nil {
+			return err
 		}
 	}
 	for i := range n.Config.Links {
@@ -148,23 +144,53 @@ func (n *Network) open(claimed bool) error {
 	return nil
 }
 
+// The abstract names of claims.
+const (
+	claimName = "@lazaret-network"
+	ownerName = claimName + ":" // and the owner
+)
+
 // claim makes sure that one sandbox at a time has the interfaces: it binds an abstract name,
-// which exists once in a network namespace and goes with its descriptor. A stream socket
-// that neither listens nor is connected is of no use to who holds it.
-func claim() (int, error) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
+// which exists once in a network namespace and goes with its descriptor. A second one says
+// who that is. A stream socket that neither listens nor is connected is of no use to who
+// holds it.
+func claim(owner string) ([]int, error) {
+	var fds []int
+	for _, name := range []string{claimName, ownerName + owner} {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return fds, err
+		}
+		fds = append(fds, fd)
+		err = unix.Bind(fd, &unix.SockaddrUnix{Name: name})
+		switch {
+		case errors.Is(err, unix.EADDRINUSE):
+			return fds, errors.New("another sandbox has its interfaces; end that one first")
+		case err != nil && name == claimName:
+			return fds, err
+		}
+		// A name that is too long is not told.
 	}
-	err = unix.Bind(fd, &unix.SockaddrUnix{Name: "@lazaret-network"})
-	if err == nil {
-		return fd, nil
-	}
-	unix.Close(fd)
-	if errors.Is(err, unix.EADDRINUSE) {
-		return -1, errors.New("another sandbox has its interfaces; end that one first")
-	}
-	return -1, err
+	return fds, nil
+}
+
+// Owner returns who has claimed the network namespace at path; "": nobody.
+func Owner(path string) (string, error) {
+	owner := ""
+	err := Within(path, func(own bool) error {
+		if own {
+			return nil
+		}
+		data, err := os.ReadFile("/proc/thread-self/net/unix")
+		if err != nil {
+			return err
+		}
+		if _, rest, ok := strings.Cut(string(data), " "+ownerName); ok {
+			owner, _, _ = strings.Cut(rest, "\n")
+		}
+		return nil
+	})
+	return owner, err
 }
 
 // Buffers of a packet socket: what may wait while the Sentry is busy.

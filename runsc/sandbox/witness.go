@@ -24,8 +24,8 @@ type Witness struct {
 	File *os.File // the Sentry's end: a byte asks; end of file says that it was heard
 }
 
-// witnessWait bounds how long the Sentry waits for the kernel's OOM killer.
-var witnessWait = unix.Timeval{Sec: 2}
+// witnessWait bounds how long the Sentry waits for the kernel: on a busy machine, seconds.
+var witnessWait = unix.Timeval{Sec: 15}
 
 // StartWitness starts a witness that fills a group of at most size bytes. The caller puts it
 // into the group and makes it the OOM killer's first choice.

@@ -12,7 +12,7 @@ import (
 // Namespaces are the types that may be named; time namespaces are not among them.
 var Namespaces = []string{"cgroup", "ipc", "mount", "network", "pid", "user", "uts"}
 
-// checkNamespaces refuses paths to namespaces of host processes, which a sandbox cannot
+// checkNamespaces refuses paths to namespaces of the host, which a sandbox cannot
 // join, but for the network's: the sandbox takes its links from there. Without an entry
 // the specification has the runtime's namespace inherited; but for the network's
 // (InheritsNetwork) a sandboxed kernel always has its own, and nothing is said about that:
@@ -35,13 +35,33 @@ func checkNamespaces(c *checker) *FieldError {
 			return &FieldError{Field: field + ".path", Why: fmt.Sprintf("%q is not an absolute path", clip(ns.Path))}
 		case sub, ns.Type == specs.NetworkNamespace:
 			// Containers of a pod name the pod's namespaces: the sandbox holds them.
+		case strings.HasPrefix(ns.Path, "/proc/"):
+			// Of a container, perhaps: CheckForeign.
 		default:
-			return &FieldError{Field: field + ".path",
-				Why: fmt.Sprintf("the %s namespace of a host process cannot be joined from a sandbox", ns.Type),
-				Do:  "remove the path"}
+			return foreign(i, &ns)
 		}
 	}
 	return nil
+}
+
+// CheckForeign refuses the namespaces of processes that checkNamespaces let pass: for a container
+// that joins no other one's sandbox.
+func CheckForeign(s *specs.Spec) error {
+	if s.Linux == nil {
+		return nil
+	}
+	for i := range s.Linux.Namespaces {
+		if ns := &s.Linux.Namespaces[i]; ns.Path != "" && ns.Type != specs.NetworkNamespace {
+			return foreign(i, ns)
+		}
+	}
+	return nil
+}
+
+func foreign(i int, ns *specs.LinuxNamespace) *FieldError {
+	return &FieldError{Field: fmt.Sprintf("linux.namespaces[%d].path", i),
+		Why: fmt.Sprintf("the %s namespace of a host process cannot be joined from a sandbox", ns.Type),
+		Do:  "remove the path"}
 }
 
 // InheritsNetwork says whether the configuration leaves the runtime's own network to the

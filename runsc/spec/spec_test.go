@@ -135,7 +135,7 @@ var refusals = []struct {
 	{"vm", func(s *specs.Spec) { s.VM = &specs.VM{} }},
 	{"linux.namespaces[5].type", func(s *specs.Spec) { addNS(s, "time", "") }},
 	{"linux.namespaces[5].type", func(s *specs.Spec) { addNS(s, "pid", "") }},
-	{"linux.namespaces[0].path", func(s *specs.Spec) { s.Linux.Namespaces[0].Path = "/proc/1/ns/pid" }},
+	{"linux.namespaces[0].path", func(s *specs.Spec) { s.Linux.Namespaces[0].Path = "/run/ns/pid" }},
 	{"linux.namespaces[1].path", func(s *specs.Spec) { s.Linux.Namespaces[1].Path = "rel" }},
 	{"linux.uidMappings[0]", func(s *specs.Spec) { s.Linux.UIDMappings = []specs.LinuxIDMapping{{Size: 0}} }},
 	{"linux.gidMappings", func(s *specs.Spec) { s.Linux.UIDMappings = []specs.LinuxIDMapping{{Size: 1}} }},
