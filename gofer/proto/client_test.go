@@ -95,9 +95,11 @@ func TestHostileReplies(t *testing.T) {
 			e.Attr(&Attr{Mode: abi.S_IFREG, Mtime: Timespec{Nsec: 1e9}})
 			return -1
 		}},
-		{"too many steps", walk, func(e *Encoder) int { e.U32(0); e.U16(3); return -1 }},
-		{"no steps, no error", walk, func(e *Encoder) int { e.U32(0); e.U16(0); e.U32(0); return -1 }},
+		{"too many steps", walk, func(e *Encoder) int { e.U32(0); e.U32(0); e.U16(3); return -1 }},
+		{"odd flags", walk, func(e *Encoder) int { e.U32(2); e.U32(1 << 9); e.U16(0); e.U32(0); return -1 }},
+		{"no steps, no error", walk, func(e *Encoder) int { e.U32(0); e.U32(0); e.U16(0); e.U32(0); return -1 }},
 		{"through a file", walk, func(e *Encoder) int {
+			e.U32(0)
 			e.U32(0)
 			e.U16(2)
 			e.Attr(goodAttr(abi.S_IFREG))
@@ -107,6 +109,7 @@ func TestHostileReplies(t *testing.T) {
 		}},
 		{"descriptor of a walk", walk, func(e *Encoder) int {
 			e.U32(2)
+			e.U32(0)
 			e.U16(0)
 			e.U32(0)
 			return null
@@ -118,6 +121,7 @@ func TestHostileReplies(t *testing.T) {
 		{"dotdot", list, func(e *Encoder) int { e.U64(0); e.U8(1); e.U32(1); entry(e, "..", abi.S_IFREG); return -1 }},
 		{"empty target", look, func(e *Encoder) int {
 			e.U32(0)
+			e.U32(0)
 			e.U16(1)
 			e.Attr(goodAttr(abi.S_IFLNK))
 			e.U32(0)
@@ -125,6 +129,7 @@ func TestHostileReplies(t *testing.T) {
 			return -1
 		}},
 		{"looked up descriptor of a device", look, func(e *Encoder) int {
+			e.U32(0)
 			e.U32(0)
 			e.U16(1)
 			e.Attr(goodAttr(abi.S_IFREG))
@@ -251,7 +256,7 @@ func FuzzReply(f *testing.F) {
 		fill()
 		f.Add(append([]byte(nil), e.Bytes()...))
 	}
-	add(func() { e.U32(0); e.U16(1); e.Attr(goodAttr(abi.S_IFDIR)); e.U32(0) })
+	add(func() { e.U32(0); e.U32(0); e.U16(1); e.Attr(goodAttr(abi.S_IFDIR)); e.U32(0) })
 	add(func() { e.U32(2); e.U16(0); e.U32(0) })
 	add(func() { e.Attr(goodAttr(abi.S_IFREG)) })
 	add(func() {

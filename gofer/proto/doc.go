@@ -27,7 +27,7 @@
 //
 //	Txattach  fid[4] aname[s]                              -> attr
 //	Txwalk    fid[4] tail[1] flags[4] max[4] n[2] n*(newfid[4] name[s])
-//	          -> errno[4] n[2] n*attr tailerrno[4] tail
+//	          -> errno[4] dirflags[4] n[2] n*attr tailerrno[4] tail
 //	Txopen    fid[4] flags[4]                              -> attr (+fd)
 //	Txcreate  dfid[4] newfid[4] name[s] flags[4] mode[4] uid[4] gid[4] -> attr (+fd)
 //	Txreaddir fid[4] offset[8] max[4]                      -> entries
@@ -58,7 +58,8 @@
 // Txwalk resolves its names one by one and answers with the attributes of every step; it
 // stops after a symbolic link or another non-directory (errno 0, fewer steps than names;
 // the links are the Sentry's to follow) and before a missing name (errno). Each step has
-// its own newfid. If all names were resolved the tail is done too: TailOpen opens the last
+// its own newfid. dirflags are the Attr flags of the files (no directories) in the one
+// where the last name was looked up, whether it was there or not. If all names were resolved the tail is done too: TailOpen opens the last
 // file with flags (tail is empty, +fd), TailReaddir lists the last directory (tail is
 // entries, at most max), TailLookup gives what is mostly wanted next: of a regular file a
 // descriptor for reading (tail is empty, +fd), of a symbolic link its target (tail is

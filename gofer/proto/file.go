@@ -100,25 +100,36 @@ func (f *File) WalkReadDir(names []string) (steps []WalkStep, list DirList, list
 type Looked struct {
 	FD     int    // of a regular file, for reading, else -1; the caller owns it
 	Target string // of a symbolic link
+	Dir    uint32 // flags of the files in the directory where the last name was looked up
 }
 
 // WalkLookup is Walk and, if every name was resolved, what is mostly wanted next of the last
 // file. That may be missing.
 func (f *File) WalkLookup(names []string) ([]WalkStep, Looked, error) {
 	r, err := f.walk(names, TailLookup, 0, 0)
-	return r.steps, Looked{r.fd, r.target}, err
+	return r.steps, Looked{r.fd, r.target, r.dir}, err
+}
+
+// Find is Walk for one name; dir is as in Looked.
+func (f *File) Find(name string) (step WalkStep, dir uint32, err error) {
+	r, err := f.walk([]string{name}, TailNone, 0, 0)
+	if err == nil {
+		step = r.steps[0]
+	}
+	return step, r.dir, err
 }
 
 type walkReply struct {
 	target  string
 	steps   []WalkStep
+	dir     uint32
 	fd      int
 	list    DirList
 	tailErr error
 }
 
 func (f *File) walk(names []string, tail uint8, flags, limit int) (r walkReply, err error) {
-	r.fd = -1
+	r.fd, r.dir = -1, FlagShared // which says that nothing is reported
 	if len(names) == 0 {
 		return r, abi.EINVAL
 	}
@@ -155,7 +166,7 @@ func (f *File) walk(names []string, tail uint8, flags, limit int) (r walkReply, 
 	attrs, werr, ok := decodeWalk(&d, &r, len(names), tail)
 	if !ok {
 		closeFD(fd)
-		return walkReply{fd: -1}, f.c.fail()
+		return walkReply{fd: -1, dir: FlagShared}, f.c.fail()
 	}
 	f.c.putFIDs(fids[len(attrs):])
 	r.steps = make([]WalkStep, len(attrs))
@@ -166,12 +177,12 @@ func (f *File) walk(names []string, tail uint8, flags, limit int) (r walkReply, 
 	}
 	if fd >= 0 && (tail != TailOpen && tail != TailLookup || len(attrs) != len(names) || r.tailErr != nil) {
 		closeFD(fd)
-		return walkReply{fd: -1}, f.c.fail()
+		return walkReply{fd: -1, dir: FlagShared}, f.c.fail()
 	}
 	if fd >= 0 {
 		r.fd, err = f.c.takeFD(fd, attrs[len(attrs)-1].Mode&abi.S_IFMT)
 		if err != nil {
-			return walkReply{fd: -1}, err
+			return walkReply{fd: -1, dir: FlagShared}, err
 		}
 	}
 	return r, werr
@@ -180,8 +191,9 @@ func (f *File) walk(names []string, tail uint8, flags, limit int) (r walkReply, 
 // decodeWalk reads an Rxwalk for a request of n names.
 func decodeWalk(d *Decoder, r *walkReply, n int, tail uint8) (attrs []Attr, werr error, ok bool) {
 	werr = wireErrno(d.U32())
+	r.dir = d.U32()
 	k := int(d.U16())
-	if k > n || (werr != nil && k == n) {
+	if r.dir&^flagsAll != 0 || k > n || (werr != nil && k == n) {
 		return nil, nil, false
 	}
 	attrs = make([]Attr, k)

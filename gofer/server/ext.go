@@ -53,16 +53,23 @@ func (r *request) xwalk() error {
 	e := &r.enc
 	at := e.Len()
 	e.U32(0)
+	e.U32(0)
 	e.U16(0)
 	nodes, werr := r.s.resolve(f.node, names, func(c *node, st *unix.Statx_t) {
 		a := attrOf(st, r.s.attrFlags(c))
 		e.Attr(&a)
 	})
 	k := len(nodes)
+	in, searched := f.node, k-2
 	if werr != nil {
 		e.SetU32(at, errnoOf(werr))
+		searched = k - 1
 	}
-	e.SetU16(at+4, uint16(k))
+	if searched >= 0 {
+		in = nodes[searched]
+	}
+	e.SetU32(at+4, r.s.childFlags(in))
+	e.SetU16(at+8, uint16(k))
 	r.walkTail(tail, flags, int(min(limit, proto.MaxMessage)), nodes, n)
 	return r.s.addFIDs(nums[:k], nodes)
 }

@@ -29,11 +29,10 @@ func (d *directory) Lookup(_ *vfs.Context, name string) (vfs.Inode, error) {
 	then := d.now()
 	d.verified(name)
 	step, more, err := d.walk(name)
+	d.searched(more.Dir, then)
 	if err != nil {
-		d.missing()
 		return nil, err
 	}
-	d.walked(&step.Attr, then)
 	i := d.fs.inode(d, name, &step.Attr, step.File)
 	d.doubtSince(then, i)
 	switch n := i.(type) {
@@ -50,6 +49,7 @@ func (d *directory) Lookup(_ *vfs.Context, name string) (vfs.Inode, error) {
 // walk asks for name and what is mostly wanted of it, and walks to the directory in the
 // same exchange if it must.
 func (d *directory) walk(name string) (step proto.WalkStep, more proto.Looked, err error) {
+	more = proto.Looked{FD: -1, Dir: proto.FlagShared} // which is to say that d was not searched
 	start, chain, names, err := d.route()
 	if err != nil {
 		return step, more, err
@@ -72,6 +72,7 @@ func (d *directory) walk(name string) (step proto.WalkStep, more proto.Looked, e
 				s.File.Close()
 			}
 			closeFD(more.FD)
+			more.Dir = proto.FlagShared
 			return step, more, e
 		}
 	}

@@ -63,7 +63,7 @@ func (d *directory) missed() (p purpose, fetch bool) {
 	defer d.mu.Unlock()
 	d.misses++
 	p, size, per := forLookup, int(min(d.attr.Size, maxFetch)), bytesPerMiss
-	if d.list == nil && d.known == nil && size > smallDir && !d.fs.shared {
+	if d.list == nil && d.known == nil && size > smallDir {
 		p, per = forNames, namesPerMiss
 	}
 	return p, d.reported && d.misses == fetchAfter+size/per
@@ -162,23 +162,13 @@ func (d *directory) indexLocked() {
 	}
 }
 
-// walked notes what the attributes of a file that was looked up in d say of d, if that was
+// searched notes the flags of the files in d that came when a name was looked up, which was
 // asked at m.
-func (d *directory) walked(a *proto.Attr, m moment) {
-	if a.Mode&abi.S_IFMT == abi.S_IFDIR && !trust(a.Flags) {
-		return // it may be the child that is not watched
-	}
-	d.mu.Lock()
-	d.setReportedLocked(trust(a.Flags) && (d.reported || !d.fs.shared || d.fs.ends.Load() == m.ends))
-	d.asked = !d.reported
-	d.mu.Unlock()
-}
-
-// missing notes that a name was looked up in vain: nothing told whether that is reported.
-func (d *directory) missing() {
+func (d *directory) searched(flags uint32, m moment) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.asked = d.asked || !d.reported
+	d.setReportedLocked(trust(flags) && (d.reported || !d.fs.shared || d.fs.ends.Load() == m.ends))
+	d.asked = !d.reported
 }
 
 // setReportedLocked notes whether changes are reported. What was looked up before they
@@ -273,22 +263,20 @@ func (d *directory) check(name string, child vfs.Inode) bool {
 	}
 	then := d.now()
 	d.verified(name)
-	steps, err := f.Walk([]string{name})
+	st, flags, err := f.Find(name)
+	d.searched(flags, then)
 	if err != nil {
-		d.missing()
 		if child == nil && err == abi.ENOENT {
 			return true
 		}
 		d.suspect(name)
 		return false
 	}
-	st := steps[0]
 	if child == nil || base(child).key != keyOf(&st.Attr) || !base(child).sameFile(&st.Attr) {
 		st.File.Close()
 		d.suspect(name)
 		return false
 	}
-	d.walked(&st.Attr, then)
 	base(child).update(d.fs, &st.Attr)
 	base(child).offer(d, name, st.File)
 	d.doubtSince(then, child)

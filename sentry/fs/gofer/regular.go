@@ -148,11 +148,7 @@ func (r *regular) releaseFD(write bool) {
 // owner: the Sentry's user namespace has no names for the host's ids.
 func (r *regular) refresh() bool {
 	var st unix.Stat_t
-	fd := r.rw
-	if fd < 0 {
-		fd = r.ro
-	}
-	if fd < 0 || unix.Fstat(fd, &st) != nil {
+	if fd := r.anyFDLocked(); fd < 0 || unix.Fstat(fd, &st) != nil {
 		return false
 	}
 	r.mu.Lock()
@@ -176,13 +172,33 @@ func (r *regular) Attr(ctx *vfs.Context, flags int) (vfs.Attr, error) {
 		defer r.mu.Unlock()
 		return r.attr, nil
 	}
+	same := flags&abi.AT_STATX_FORCE_SYNC == 0 && r.unchangedLocked()
 	r.fdMu.Unlock()
+	if same {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.attr, nil
+	}
 	a, err := r.inode.Attr(ctx, flags)
 	if err == abi.ESTALE && r.seen() {
 		a, _ = r.cached()
 		err = nil
 	}
 	return a, err
+}
+
+// unchangedLocked reports whether a descriptor shows that what is known, but not trusted, is
+// true. Its caller holds fdMu.
+func (r *regular) unchangedLocked() bool {
+	var st unix.Stat_t
+	if _, ok := r.cached(); ok || r.ro < 0 && r.rw < 0 || unix.Fstat(r.anyFDLocked(), &st) != nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a := &r.attr
+	return a.Ctime == timespec(st.Ctim) && a.Mtime == timespec(st.Mtim) && a.Mode == st.Mode &&
+		a.Size == uint64(st.Size) && a.Nlink == uint32(st.Nlink)
 }
 
 // seen takes the attributes from a descriptor of a file in use that has lost its name.
@@ -240,6 +256,11 @@ func (r *regular) closeIdle() {
 func (r *regular) readFD() int {
 	r.fdMu.Lock()
 	defer r.fdMu.Unlock()
+	return r.anyFDLocked()
+}
+
+// anyFDLocked returns a descriptor that shows what is written, or -1. Its caller holds fdMu.
+func (r *regular) anyFDLocked() int {
 	if r.rw >= 0 {
 		return r.rw
 	}

@@ -148,14 +148,14 @@ func TestSharedCoherence(t *testing.T) {
 			mess(r, dir)
 		}
 		for range 60 {
-			done := make(chan struct{})
+			done, look, changes := make(chan struct{}), r.Intn(2) == 0, 1+r.Intn(8)
 			go func() {
 				defer close(done)
-				for range 1 + r.Intn(8) {
+				for range changes {
 					mess(r, dir)
 				}
 			}()
-			if r.Intn(2) == 0 {
+			if look {
 				w.dump(t)
 			}
 			<-done
