@@ -16,6 +16,7 @@ type config struct {
 	socket    string
 	debug     bool
 	version   bool
+	info      bool
 }
 
 // Version is set by the build (-ldflags -X).
@@ -33,7 +34,7 @@ func Main(args []string) int {
 	f.StringVar(&c.socket, "socket", "", "socket path to serve, if not one made from the id")
 	f.BoolVar(&c.debug, "debug", false, "log more")
 	f.BoolVar(&c.version, "v", false, "show the version and exit")
-	f.Bool("info", false, "accepted for compatibility")
+	f.BoolVar(&c.info, "info", false, "print what the runtime can do, for containerd, and exit")
 	if err := f.Parse(args); err != nil {
 		return 2
 	}
@@ -48,6 +49,10 @@ func Main(args []string) int {
 	case "delete":
 		err = deleteLeftovers(&c)
 	case "":
+		if c.info {
+			err = info(os.Stdin, os.Stdout)
+			break
+		}
 		err = serve(&c)
 	default:
 		err = fmt.Errorf("unknown action %q: want start or delete, or none to serve", action)

@@ -43,6 +43,9 @@ func mountOne(m *types.Mount, target string) error {
 	var flags uintptr
 	var data []string
 	for _, o := range m.Options {
+		if strings.HasPrefix(o, "uidmap=") || strings.HasPrefix(o, "gidmap=") {
+			return errors.New("id-mapped roots are not supported: run the pod without a user namespace (hostUsers: true); the sandbox is in one of its own")
+		}
 		if f, ok := mountOptions[o]; ok {
 			flags |= f
 		} else {

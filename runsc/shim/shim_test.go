@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/containerd/api/types"
 	runtimeoptions "github.com/containerd/containerd/api/types/runtimeoptions/v1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -127,5 +129,42 @@ func TestStats(t *testing.T) {
 		if c.got != c.want {
 			t.Errorf("%s: %d, want %d", name, c.got, c.want)
 		}
+	}
+}
+
+// TestInfo: what the configured runtime says of itself is passed on.
+func TestInfo(t *testing.T) {
+	dir := t.TempDir()
+	bin, config := filepath.Join(dir, "runsc"), filepath.Join(dir, "config.toml")
+	for path, text := range map[string]string{
+		bin: "#!/bin/sh\ntest $1 = features && echo '{ \"mountOptions\": [\"rro\"] }'\n", config: "binary = \"" + bin + "\"\n",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	raw, err := proto.Marshal(&runtimeoptions.Options{ConfigPath: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := proto.Marshal(&anypb.Any{TypeUrl: "runtimeoptions.v1.Options", Value: raw})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := info(bytes.NewReader(in), &out); err != nil {
+		t.Fatal(err)
+	}
+	var got types.RuntimeInfo
+	if err := proto.Unmarshal(out.Bytes(), &got); err != nil || string(got.Features.Value) != `{"mountOptions":["rro"]}` || got.Features.TypeUrl != featuresURL {
+		t.Errorf("%v, %v", &got, err)
+	}
+}
+
+// TestMappedRoot: what only mounts of containerd's own can do is refused by name.
+func TestMappedRoot(t *testing.T) {
+	err := mountAll([]*types.Mount{{Type: "overlay", Source: "overlay", Options: []string{"lowerdir=/a", "uidmap=0:100000:65536"}}}, t.TempDir())
+	if err == nil || !strings.Contains(err.Error(), "hostUsers: true") {
+		t.Error(err)
 	}
 }
