@@ -56,7 +56,8 @@ func (s *Stack) NewEndpoint(kind Kind, v6 bool, proto uint8, l waiter.EventListe
 	case Ping:
 		e.ep, err = s.get().NewEndpoint(icmpProto, net, e.wq)
 	case Raw:
-		e.ep, err = s.get().NewRawEndpoint(tcpip.TransportProtocolNumber(proto), net, e.wq, true)
+		// Nothing is received on IPPROTO_RAW, and whatever is sent brings its header (raw(7)).
+		e.ep, err = s.get().NewRawEndpoint(tcpip.TransportProtocolNumber(proto), net, e.wq, proto != abi.IPPROTO_RAW)
 	}
 	if err != nil {
 		return nil, errno(err)
@@ -68,6 +69,21 @@ func (s *Stack) NewEndpoint(kind Kind, v6 bool, proto uint8, l waiter.EventListe
 func (e *Endpoint) listen() {
 	e.entry.Init(e.listener, waiter.AllEvents)
 	e.wq.EventRegister(&e.entry)
+}
+
+// SetOwner says whose packets the endpoint sends (the owner match of iptables).
+func (e *Endpoint) SetOwner(o tcpip.PacketOwner) { e.ep.SetOwner(o) }
+
+// SetMark is SO_MARK.
+func (e *Endpoint) SetMark(v uint32) { e.ep.SocketOptions().SetMark(v) }
+
+// OriginalDst is where a connection went before DNAT: ENOENT, ENOTCONN.
+func (e *Endpoint) OriginalDst() (Addr, error) {
+	var o tcpip.OriginalDestinationOption
+	if err := e.ep.GetSockOpt(&o); err != nil {
+		return Addr{}, abi.ENOENT
+	}
+	return fromFull(tcpip.FullAddress(o)), nil
 }
 
 // Close ends the endpoint; what TCP has to send is still sent.

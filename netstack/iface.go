@@ -413,3 +413,12 @@ func (s *Stack) RemoveNeighbour(link int32, ip netip.Addr) error {
 	}
 	return nil
 }
+
+// SetForwarding makes the namespace a router, or ends that (net.ipv4.ip_forward).
+func (s *Stack) SetForwarding(v6, on bool) error {
+	proto := tcpip.NetworkProtocolNumber(ipv4.ProtocolNumber)
+	if v6 {
+		proto = ipv6.ProtocolNumber
+	}
+	return errno(s.get().SetForwardingDefaultAndAllNICs(proto, on))
+}

@@ -43,6 +43,8 @@ type Stack struct {
 	links     []*link // by index, rising
 	lastIndex int32
 	routes    []Route
+	tables    map[tableKey]*IPTable
+	looked    []tableKey // tables that somebody asked for
 }
 
 // New returns a network of which nothing is built yet. Its lo is down.

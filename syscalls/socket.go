@@ -11,7 +11,7 @@ import (
 )
 
 var socketRows = []Row{
-	full(abi.SYS_SOCKET, "socket", Socket, Int, Hex, Int),
+	partial(abi.SYS_SOCKET, "socket", Socket, "no AF_VSOCK, AF_ALG or AF_BLUETOOTH; of netlink route, sock_diag and uevent: no nftables; links that are made are veth, bridge or dummy", Int, Hex, Int),
 	full(abi.SYS_SOCKETPAIR, "socketpair", Socketpair, Int, Hex, Int, Buf),
 	full(abi.SYS_BIND, "bind", Bind, FD, Buf, Int),
 	full(abi.SYS_CONNECT, "connect", Connect, FD, Buf, Int),
@@ -21,7 +21,7 @@ var socketRows = []Row{
 	full(abi.SYS_GETSOCKNAME, "getsockname", Getsockname, FD, Buf, Buf),
 	full(abi.SYS_GETPEERNAME, "getpeername", Getpeername, FD, Buf, Buf),
 	full(abi.SYS_SHUTDOWN, "shutdown", Shutdown, FD, Int),
-	partial(abi.SYS_SETSOCKOPT, "setsockopt", Setsockopt, "the options that the families know; socket filters of AF_PACKET only, no IP options", FD, Int, Int, Buf, Int),
+	partial(abi.SYS_SETSOCKOPT, "setsockopt", Setsockopt, "the options that the families know; socket filters of AF_PACKET only, no IP options; iptables without the rarer matches and targets, NAT to one address", FD, Int, Int, Buf, Int),
 	partial(abi.SYS_GETSOCKOPT, "getsockopt", Getsockopt, "the options that the families know", FD, Int, Int, Buf, Buf),
 	full(abi.SYS_SENDTO, "sendto", Sendto, FD, Buf, Hex, Hex, Buf, Int),
 	full(abi.SYS_RECVFROM, "recvfrom", Recvfrom, FD, Buf, Hex, Hex, Buf, Buf),
@@ -226,7 +226,7 @@ func Shutdown(t *kernel.Task, a *abi.Args) (uint64, error) {
 }
 
 // maxOption bounds the value of a socket option.
-const maxOption = 32 << 10
+const maxOption = 256 << 10
 
 // Setsockopt is setsockopt(2).
 func Setsockopt(t *kernel.Task, a *abi.Args) (uint64, error) {
@@ -249,6 +249,11 @@ func Setsockopt(t *kernel.Task, a *abi.Args) (uint64, error) {
 	value := make([]byte, n)
 	if err := t.MM().CopyIn(a.Addr(3), value); err != nil {
 		return 0, err
+	}
+	if tables, ok := s.(socket.Tabler); ok {
+		if ok, err := tables.SetTable(t.Ctx(), int(a.Int(1)), int(a.Int(2)), value, t.MM()); ok {
+			return done0(err)
+		}
 	}
 	return done0(o.SetOption(t.Ctx(), int(a.Int(1)), int(a.Int(2)), value))
 }
@@ -325,12 +330,12 @@ func Getsockopt(t *kernel.Task, a *abi.Args) (uint64, error) {
 // option has one.
 func getOption(t *kernel.Task, o socket.Optioner, level, name int, addr abi.Addr, n int) ([]byte, error) {
 	if asked, ok := o.(socket.Asker); ok {
-		if _, ok, _ := asked.AskOption(level, name, nil); ok {
+		if _, ok, _ := asked.AskOption(t.Ctx(), level, name, nil); ok {
 			q := make([]byte, n)
 			if err := t.MM().CopyIn(addr, q); err != nil {
 				return nil, err
 			}
-			v, _, err := asked.AskOption(level, name, q)
+			v, _, err := asked.AskOption(t.Ctx(), level, name, q)
 			return v, err
 		}
 	}

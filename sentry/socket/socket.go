@@ -120,7 +120,13 @@ type Optioner interface {
 // Asker is a Socket with options whose getsockopt(2) reads the buffer first. ok is false for
 // the other ones.
 type Asker interface {
-	AskOption(level, name int, question []byte) (answer []byte, ok bool, err error)
+	AskOption(ctx *vfs.Context, level, name int, question []byte) (answer []byte, ok bool, err error)
+}
+
+// Tabler is a Socket with options whose value points to more of the application's memory. ok is
+// false for the other ones.
+type Tabler interface {
+	SetTable(ctx *vfs.Context, level, name int, value []byte, mem uio.Memory) (ok bool, err error)
 }
 
 // Filterer is a Socket with SO_ATTACH_FILTER. nil takes the filter away: ENOENT if there is

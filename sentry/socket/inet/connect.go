@@ -211,7 +211,7 @@ func (s *Socket) Accept(ctx *vfs.Context) (socket.Socket, error) {
 		return nil, err
 	}
 	s.mu.Lock()
-	n := &Socket{ns: s.ns, id: s.id, kind: s.kind, v6: s.v6, acct: ctx.Account, opts: s.opts, from: from}
+	n := &Socket{ns: s.ns, id: s.id, kind: s.kind, v6: s.v6, acct: ctx.Account, opts: s.opts, from: from, gid: s.gid}
 	s.mu.Unlock()
 	if err := n.chargeNew(); err != nil {
 		ep.Abort()

@@ -6,6 +6,7 @@ import (
 
 	"lazaret/netstack"
 	"lazaret/sentry/auth"
+	"lazaret/sentry/memfile"
 	"lazaret/sentry/vfs"
 	"lazaret/syscalls/abi"
 )
@@ -20,6 +21,8 @@ type Namespace struct {
 	mu       sync.Mutex
 	sockets  map[*Socket]struct{}
 	settings settings
+	payer    *memfile.Account // of the tables of iptables
+	paid     int
 }
 
 // NewNamespace returns a namespace whose stack is not built yet.
@@ -28,7 +31,15 @@ func NewNamespace(owner *auth.UserNamespace) *Namespace {
 }
 
 // Release ends the network: nobody is in the namespace any more.
-func (n *Namespace) Release() { n.Stack.Close() }
+func (n *Namespace) Release() {
+	n.Stack.Close()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.payer != nil {
+		n.payer.Uncharge(uint64(n.paid))
+		n.paid = 0
+	}
+}
 
 func (n *Namespace) add(s *Socket) {
 	n.mu.Lock()

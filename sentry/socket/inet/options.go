@@ -51,6 +51,10 @@ func (s *Socket) applyLocked(ep *netstack.Endpoint) {
 	if s.kind == netstack.TCP && s.opts.values[optNoDelay] == 0 {
 		_ = ep.Set(netstack.NoDelay, 0) // Nagle's algorithm is on, tcp(7)
 	}
+	ep.SetOwner(s)
+	if m := s.opts.values[optMark]; m != 0 {
+		ep.SetMark(uint32(m))
+	}
 	if s.opts.sendBuf != 0 {
 		ep.SetSendBuffer(int(s.opts.sendBuf))
 	}
@@ -192,6 +196,9 @@ func (s *Socket) setValue(ctx *vfs.Context, r *optRow, v int) error {
 		if err := ep.Set(r.stack, v); err != nil {
 			return err
 		}
+	}
+	if r.id == optMark {
+		ep.SetMark(uint32(v))
 	}
 	s.opts.values[r.id] = int32(v)
 	return nil

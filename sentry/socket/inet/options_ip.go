@@ -16,12 +16,29 @@ func (s *Socket) getIP(name int) ([]byte, error) {
 		return s.pathMTU()
 	case abi.IP_OPTIONS:
 		return []byte{}, nil
+	case soOriginalDst:
+		return s.originalDst()
 	case abi.IP_MULTICAST_IF:
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return s.opts.mcastIf[:], nil
 	}
 	return nil, errNotSpecial
+}
+
+// soOriginalDst is SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST.
+const soOriginalDst = abi.IP6T_SO_ORIGINAL_DST
+
+// originalDst is where a connection went before the rules of iptables(8) sent it here.
+func (s *Socket) originalDst() ([]byte, error) {
+	if s.kind != netstack.TCP {
+		return nil, abi.ENOPROTOOPT
+	}
+	a, err := s.ep.Load().OriginalDst()
+	if err != nil {
+		return nil, err
+	}
+	return s.sockaddr(a), nil
 }
 
 // pathMTU is IP_MTU and IPV6_MTU of a connected socket: ENOTCONN.
@@ -149,6 +166,8 @@ func (s *Socket) getIPv6(name int) ([]byte, error) {
 	switch name {
 	case abi.IPV6_MTU:
 		return s.pathMTU()
+	case soOriginalDst:
+		return s.originalDst()
 	case abi.IPV6_MULTICAST_IF:
 		s.mu.Lock()
 		defer s.mu.Unlock()

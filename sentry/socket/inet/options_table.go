@@ -37,6 +37,7 @@ const (
 	optMcastIf6
 	optMcastTTL
 	optMcastHops6
+	optMark
 	optFirst // of the rest
 )
 
@@ -102,7 +103,7 @@ var optTable = []optRow{
 	{abi.SOL_SOCKET, abi.SO_BUSY_POLL, 0, 0, 0, 0, maxI, onAll, netAdmin},
 	{abi.SOL_SOCKET, abi.SO_INCOMING_CPU, 0, 0, -1, minI, maxI, onAll, 0},
 	{abi.SOL_SOCKET, abi.SO_PRIORITY, 0, 0, 0, minI, maxI, onAll, 0},
-	{abi.SOL_SOCKET, abi.SO_MARK, 0, 0, 0, minI, maxI, onAll, netRaw},
+	{abi.SOL_SOCKET, abi.SO_MARK, optMark, 0, 0, minI, maxI, onAll, netRaw},
 	{abi.SOL_SOCKET, abi.SO_RCVLOWAT, optRcvLowat, 0, 1, minI, maxI, onAll, 0},
 	{abi.SOL_SOCKET, abi.SO_SNDLOWAT, 0, 0, 1, 1, 1, onAll, readOnly},
 	{abi.SOL_SOCKET, abi.SO_PEEK_OFF, 0, 0, -1, -1, maxI, onAll, 0},

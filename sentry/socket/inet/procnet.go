@@ -33,6 +33,10 @@ func (n *Namespace) ProcNet(name string, b []byte) ([]byte, bool) {
 		n.showARP(w)
 	case "sockstat":
 		n.showSockstat(w)
+	case "ip_tables_names", "ip6_tables_names":
+		for _, t := range n.Stack.TableNames(name == "ip6_tables_names") {
+			w.WriteString(t + "\n")
+		}
 	default:
 		return b, false
 	}

@@ -16,6 +16,7 @@ type settings struct {
 	pingLow, pingHigh uint32
 	ttl               int
 	v6only            int
+	forward, forward6 int
 }
 
 var defaultSettings = settings{somaxconn: 4096, rmemMax: 212992, wmemMax: 212992, unprivileged: 1024, pingLow: 1, pingHigh: 0, ttl: 64}
@@ -35,6 +36,10 @@ func (s *settings) number(name string) *int {
 		return &s.ttl
 	case "net/ipv6/bindv6only":
 		return &s.v6only
+	case "net/ipv4/ip_forward", "net/ipv4/conf/all/forwarding":
+		return &s.forward
+	case "net/ipv6/conf/all/forwarding":
+		return &s.forward6
 	}
 	return nil
 }
@@ -73,6 +78,12 @@ func (n *Namespace) SetSysctl(name, value string) error {
 		return abi.EINVAL
 	}
 	*p = v
+	switch p {
+	case &n.settings.forward:
+		return n.Stack.SetForwarding(false, v != 0)
+	case &n.settings.forward6:
+		return n.Stack.SetForwarding(true, v != 0)
+	}
 	return nil
 }
 

@@ -24,6 +24,7 @@ type Socket struct {
 	acct  *memfile.Account
 	ino   uint64
 	uid   auth.KUID
+	gid   auth.KGID
 	from  netstack.Addr // of an accepted one: its peer
 	queue wait.Queue
 
@@ -66,6 +67,9 @@ func (f Family) NewSocket(ctx *vfs.Context, typ, protocol int) (socket.Socket, e
 		domain = abi.AF_INET6
 	}
 	s := &Socket{ns: f.NS, id: socket.Identity{Family: domain, Type: typ, Protocol: proto}, kind: kind, v6: f.V6, acct: ctx.Account}
+	if ctx.Creds != nil {
+		s.gid = ctx.Creds.EGID
+	}
 	s.opts = s.newOptions()
 	if err := s.chargeNew(); err != nil {
 		return nil, err
@@ -88,6 +92,13 @@ func (s *Socket) Identity() socket.Identity { return s.id }
 
 // SetInode implements socket.Inoded.
 func (s *Socket) SetInode(ino uint64, uid auth.KUID) { s.ino, s.uid = ino, uid }
+
+// KUID and KGID implement tcpip.PacketOwner, in the ids of the namespace's owner: those that
+// the owner match of iptables(8) is written in.
+func (s *Socket) KUID() uint32 { return s.ns.UserNS.UID(s.uid) }
+
+// KGID is the group; see KUID.
+func (s *Socket) KGID() uint32 { return s.ns.UserNS.GID(s.gid) }
 
 // WaitQueue implements socket.Socket.
 func (s *Socket) WaitQueue() *wait.Queue { return &s.queue }

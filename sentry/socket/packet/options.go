@@ -107,7 +107,7 @@ func (s *Socket) getPacketLocked(name, n int) ([]byte, error) {
 }
 
 // AskOption implements socket.Asker: PACKET_HDRLEN of a version.
-func (s *Socket) AskOption(level, name int, question []byte) ([]byte, bool, error) {
+func (s *Socket) AskOption(_ *vfs.Context, level, name int, question []byte) ([]byte, bool, error) {
 	if level != abi.SOL_PACKET || name != abi.PACKET_HDRLEN {
 		return nil, false, nil
 	}
