@@ -130,6 +130,7 @@ func parseShebang(line []byte, cut bool) (interp, arg string, err error) {
 }
 
 func loadELF(p *Params, exe *elfFile) (*Image, error) {
+	p.MM.BeginLoad()
 	hint := abi.Addr(0)
 	if exe.typ == abi.ET_DYN && exe.interp != "" {
 		hint = p.MM.Layout().PIEBase
@@ -156,6 +157,9 @@ func loadELF(p *Params, exe *elfFile) (*Image, error) {
 		return nil, err
 	}
 	p.MM.SetRanges(ranges)
+	if err := p.MM.EndLoad(); err != nil {
+		return nil, abi.ENOMEM
+	}
 	exe.file.IncRef()
 	img.File = exe.file
 	return img, nil
@@ -191,6 +195,7 @@ func mapVDSO(m *mm.MM, v *VDSO) (abi.Addr, error) {
 	data, code := v.Data, v.Code
 	data.Addr, data.Fixed = base, true
 	code.Addr, code.Fixed = base+abi.Addr(v.Data.Len), true
+	data.Populate, code.Populate = true, true // two faults less in most programs
 	if _, err := m.MMap(data); err != nil {
 		return 0, err
 	}

@@ -27,7 +27,7 @@ func (m *MM) breakCOWLocked(v *vma, l *leaf, addr abi.Addr) error {
 	}
 	n := copyPages
 	if l.ptes[i]&pteHost != 0 {
-		n = firstPages
+		n = l.block(lo, hi)
 	}
 	lo, hi = max(lo, i&^(n-1)), min(hi, i&^(n-1)+n)
 	a, z := i, i+1

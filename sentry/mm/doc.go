@@ -9,10 +9,12 @@
 //
 // Few, big host mappings: a call into the platform costs more than a host page fault.
 // Small mappings get their memory at mmap time in one piece; larger ones at the first
-// fault, 64 KiB and then twice as much each time as the pages next to it are in use.
+// fault, 64 KiB and then twice as much each time as the pages next to it, or more of the
+// mapping, are in use.
 // What is allocated is charged. Private file pages are mapped from the host file itself
 // until they are written.
 //
+// While a program is loaded its mappings are collected and made together (loading.go).
 // A fork's child is mapped anew into an AddressSpace that the platform has at hand
 // (platform.Keeper), with few calls; only one with very many mappings is copied by the
 // host. What a process and its children write to after each fork is copied by the fork

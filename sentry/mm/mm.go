@@ -158,6 +158,9 @@ func (m *MM) unlock() {
 // forgetLocked takes v out of the totals, tells its object and lets its file go; the
 // caller removes it from m.vmas.
 func (m *MM) forgetLocked(v *vma) {
+	if v.object != nil {
+		m.settle()
+	}
 	m.countLocked(v, -v.Len())
 	if v.object != nil {
 		v.object.RemoveMapping(m, v.AddrRange, v.off, v.writable())
@@ -183,6 +186,7 @@ type rssCounters struct {
 // add counts n pages (negative: removed) of kind p in v.
 func (c *rssCounters) add(v *vma, p pte, n int64) {
 	switch {
+	case v.flags&vmKernel != 0: // Linux does not count those either
 	case p&pteHost != 0:
 		c.file.Add(n)
 	case v.shared():

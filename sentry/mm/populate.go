@@ -49,8 +49,8 @@ func (m *MM) window(v *vma, l *leaf, addr abi.Addr) abi.AddrRange {
 		case above > 0:
 			from, to = max(lo, i+1-max(above, firstPages)), i+1
 		default:
-			from = max(lo, i&^(firstPages-1))
-			to = min(hi, i&^(firstPages-1)+firstPages)
+			n := l.block(lo, hi)
+			from, to = max(lo, i&^(n-1)), min(hi, i&^(n-1)+n)
 		}
 	}
 	a, z := i, i+1
@@ -61,6 +61,23 @@ func (m *MM) window(v *vma, l *leaf, addr abi.Addr) abi.AddrRange {
 		z++
 	}
 	return abi.AddrRange{Start: base + abi.Addr(a)<<abi.PageShift, End: base + abi.Addr(z)<<abi.PageShift}
+}
+
+// block returns how many pages around a lone fault are worth having: what a mapping has
+// touched here and there it will touch elsewhere. A power of two.
+// Preconditions: l.mu is held.
+func (l *leaf) block(lo, hi int) int {
+	have := 0
+	for _, p := range l.ptes[lo:hi] {
+		if p&pteMem != 0 {
+			have++
+		}
+	}
+	n := firstPages
+	for n < have && n < wholePages {
+		n *= 2
+	}
+	return n
 }
 
 // tail returns the number of present pages at the end of the leaf at base, and 0 if it
@@ -100,7 +117,9 @@ func (m *MM) fillLocked(v *vma, l *leaf, addr abi.Addr, write bool) error {
 		return m.fillAnon(v, r, addr)
 	}
 	if !v.shared() && write {
-		return m.fillCopy(v, r.Intersect(around(addr, firstPages)), addr)
+		lim := v.Intersect(around(addr, leafPages))
+		n := l.block(leafIndex(lim.Start), leafIndex(lim.End-1)+1)
+		return m.fillCopy(v, r.Intersect(around(addr, uint64(n))), addr)
 	}
 	return m.fillObject(v, l, r, addr)
 }
