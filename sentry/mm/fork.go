@@ -246,20 +246,28 @@ func (f *fork) copyPages(c *MM, w *vma) error {
 
 // copyPinned gives the child its own copies of pinned pages of w.
 func (f *fork) copyPinned(c *MM, w *vma) error {
+	var at []abi.Addr
 	for a := range f.pinned {
-		if !w.Contains(a) {
-			continue
+		if w.Contains(a) {
+			at = append(at, a)
 		}
-		c.copied++
+	}
+	if len(at) == 0 {
+		return nil
+	}
+	slices.Sort(at) // what is next to each other can be mapped together
+	off, err := c.file.Allocate(c.acct, uint64(len(at))<<abi.PageShift, memfile.AllocOpts{})
+	if err != nil {
+		return err
+	}
+	c.copied += int64(len(at))
+	for _, a := range at {
 		e := &c.pt.leaf(a).ptes[leafIndex(a)]
-		off, err := c.file.Allocate(c.acct, abi.PageSize, memfile.AllocOpts{})
-		if err != nil {
-			return err
-		}
 		copy(c.file.Bytes(off, abi.PageSize), c.file.Bytes(e.off(), abi.PageSize))
 		c.file.DecRef(e.off(), abi.PageSize)
 		*e = pte(off) | pteMem | pteAnon | pteMapped
-		f.copies = append(f.copies, platform.Op{Range: page(a), FD: c.file.FD(), Off: off, Prot: w.prot})
+		f.copies = addMap(f.copies, platform.Op{Range: page(a), FD: c.file.FD(), Off: off, Prot: w.prot})
+		off += abi.PageSize
 	}
 	return nil
 }

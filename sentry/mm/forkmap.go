@@ -39,13 +39,25 @@ func (f *fork) install(c *MM) error {
 			case u.p&ptePatched != 0:
 				ops = c.patchedOps(v, u, ops)
 			case u.p&pteMem != 0:
-				ops = append(ops, platform.Op{Range: u.AddrRange, FD: c.file.FD(), Off: u.p.off(), Prot: v.asProt(u.p)})
+				ops = addMap(ops, platform.Op{Range: u.AddrRange, FD: c.file.FD(), Off: u.p.off(), Prot: v.asProt(u.p)})
 			default:
 				ops = c.hostOps(v, u, ops)
 			}
 		})
 	}
 	return platform.Do(c.as, c.areaOps(ops))
+}
+
+// addMap adds o, or makes the last one longer.
+func addMap(ops []platform.Op, o platform.Op) []platform.Op {
+	if n := len(ops); n > 0 {
+		p := &ops[n-1]
+		if p.Range.End == o.Range.Start && p.FD == o.FD && p.Off+int64(p.Range.Len()) == o.Off && p.Prot == o.Prot {
+			p.Range.End = o.Range.End
+			return ops
+		}
+	}
+	return append(ops, o)
 }
 
 // hostOps adds what maps the pages u of a host file. Pages that the object does not give
@@ -63,7 +75,7 @@ func (m *MM) hostOps(v *vma, u run, ops []platform.Op) []platform.Op {
 			break
 		}
 		r := abi.AddrRange{Start: at, End: at + abi.Addr(e.Len)}
-		ops = append(ops, platform.Op{Range: r, FD: e.FD, Off: e.Off, Prot: v.asProt(u.p)})
+		ops = addMap(ops, platform.Op{Range: r, FD: e.FD, Off: e.Off, Prot: v.asProt(u.p)})
 		at = r.End
 	}
 	m.pt.walk(abi.AddrRange{Start: at, End: u.End}, func(_ abi.Addr, l *leaf, lo, hi int) {
@@ -116,29 +128,29 @@ type hotPage struct {
 
 const (
 	// maxHotPages bounds what a fork copies.
-	maxHotPages = 16
+	maxHotPages = 32
 
 	// hotUses is for how many forks a page counts as hot: after them it must prove
 	// itself anew.
-	hotUses = 24
+	hotUses = 32
 )
 
 // note says that a page which a fork has shared had to be copied, or to be taken back.
 func (h *hotPages) note(a abi.Addr) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	free := -1
+	best := &h.pages[0]
 	for i := range h.pages {
-		if h.pages[i].uses == 0 {
-			free = i
-		} else if h.pages[i].addr == a.RoundDown() {
-			free = i
+		p := &h.pages[i]
+		if p.addr == a.RoundDown() {
+			best = p
 			break
 		}
+		if p.uses < best.uses {
+			best = p
+		}
 	}
-	if free >= 0 {
-		h.pages[free] = hotPage{a.RoundDown(), hotUses}
-	}
+	*best = hotPage{a.RoundDown(), hotUses}
 }
 
 // take returns the hot pages, for one more fork.
