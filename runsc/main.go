@@ -5,7 +5,7 @@ import (
 
 	"lazaret/runsc/cmd"
 	"lazaret/runsc/container"
-	_ "lazaret/runsc/populate"
+	"lazaret/runsc/populate"
 	"lazaret/runsc/sandbox"
 )
 
@@ -27,6 +27,7 @@ func main() {
 			os.Exit(container.ProxyMain(os.Args[2:]))
 		}
 	}
+	populate.Command()
 	connect()
 	os.Exit(cmd.Main(os.Args[1:]))
 }

@@ -19,11 +19,3 @@ TEXT ·readOnly(SB), NOSPLIT, $0-16
 	MOVD	$runtime·erodata(SB), R0
 	MOVD	R0, end+8(FP)
 	RET
-
-// func variables() (begin, end uintptr)
-TEXT ·variables(SB), NOSPLIT, $0-16
-	MOVD	$runtime·noptrdata(SB), R0
-	MOVD	R0, begin+0(FP)
-	MOVD	$runtime·ebss(SB), R0
-	MOVD	R0, end+8(FP)
-	RET

@@ -8,8 +8,10 @@ const (
 
 	pageSize = 4096 // larger ones are multiples
 
-	// heapBytes is what every command and both children touch of the heap.
-	heapBytes = 1 << 20
+	// heapBytes is what every process touches of the heap, and commandBytes what a command
+	// touches, which does not live long.
+	heapBytes    = 512 << 10
+	commandBytes = 1792 << 10
 )
 
 // madvise returns 0 or a negated errno.
@@ -18,21 +20,23 @@ func madvise(addr, length, advice uintptr) int
 // readOnly returns where the text and the read-only data are.
 func readOnly() (begin, end uintptr)
 
-// variables returns where the variables are, but for the large ones without pointers.
-func variables() (begin, end uintptr)
-
 // first is on the heap, near its beginning.
 var first *[64]byte
 
 func init() {
 	begin, end := readOnly()
 	populate(begin, end, madvPopulateRead)
-	begin, end = variables()
-	populate(begin, end, madvPopulateWrite)
 	first = new([64]byte)
 	// SAFETY: only a number is made of it.
 	begin = uintptr(unsafe.Pointer(first))
 	populate(begin, begin+heapBytes, madvPopulateWrite)
+}
+
+// Command is for a process that runs a command and then ends.
+func Command() {
+	// SAFETY: as above.
+	begin := uintptr(unsafe.Pointer(first))
+	populate(begin+heapBytes, begin+commandBytes, madvPopulateWrite)
 }
 
 func populate(begin, end, how uintptr) {
