@@ -17,6 +17,10 @@ type Config struct {
 
 	// Shown says that the links are only looked at: sockets are the host's.
 	Shown bool
+
+	// Resolver says that the descriptor behind those of the links is a socket of the host that
+	// is connected to EngineResolver.
+	Resolver bool
 }
 
 // HostLink is an interface with its addresses.
@@ -66,6 +70,9 @@ func (s *Stack) Apply(c *Config, fds []int) error {
 				return fmt.Errorf("address %s of %q: %w", a.Prefix, h.Name, err)
 			}
 		}
+	}
+	if c.Resolver && len(fds) > 0 {
+		s.resolveLocked(fds[0])
 	}
 	s.routes = append(s.routes, c.Routes[:min(len(c.Routes), maxRoutes)]...)
 	s.setRoutesLocked()

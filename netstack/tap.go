@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"lazaret/syscalls/abi"
 )
@@ -17,6 +18,8 @@ type tap struct {
 	loopback bool // what goes out comes in: it is captured once
 	up       atomic.Bool
 	bridge   atomic.Pointer[bridge] // whose port the link is
+	resolver atomic.Pointer[resolver]
+	in       tapDispatcher // what the link delivers to
 }
 
 // gsoTap is a tap of a link that cuts large segments itself.
@@ -55,7 +58,8 @@ func (t *tap) Attach(d stack.NetworkDispatcher) {
 		t.LinkEndpoint.Attach(d)
 		return
 	}
-	t.LinkEndpoint.Attach(tapDispatcher{d, t})
+	t.in = tapDispatcher{d, t}
+	t.LinkEndpoint.Attach(t.in)
 }
 
 // tapDispatcher sees what a link delivers.
@@ -73,6 +77,9 @@ func (d tapDispatcher) DeliverNetworkPacket(proto tcpip.NetworkProtocolNumber, p
 	t.show(proto, p, false)
 	if b := t.bridge.Load(); b != nil {
 		b.port(t, p)
+		return
+	}
+	if r := t.resolver.Load(); r != nil && proto == header.IPv4ProtocolNumber && r.take(p) {
 		return
 	}
 	in, ok := t.errorIn(proto, p)

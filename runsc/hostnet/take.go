@@ -117,6 +117,13 @@ func (n *Network) leaveOut(have []int32) {
 func (n *Network) open(owner string) error {
 	var held []*os.File
 	defer func() { n.Files = append(n.Files, held...) }()
+	resolver := engineResolver()
+	if resolver != nil && owner != "" {
+		n.Config.Resolver = true
+		held = append(held, resolver)
+	} else if resolver != nil {
+		defer resolver.Close() // the sandbox has one
+	}
 	if owner != "" {
 		fds, err := claim(owner)
 		for _, fd := range fds {
@@ -136,7 +143,7 @@ func (n *Network) open(owner string) error {
 			return fmt.Errorf("take over interface %q: %w (it needs CAP_NET_RAW and CAP_NET_ADMIN)", l.Name, err)
 		}
 		n.Files = append(n.Files, os.NewFile(uintptr(fd), "packet "+l.Name))
-		if fd, err = dropIngress(int(l.Index)); err != nil {
+		if fd, err = dropIngress(int(l.Index), resolver != nil); err != nil {
 			return fmt.Errorf("take over interface %q: keep the host's stack off it: %w (tcx needs Linux 6.6 and CAP_BPF)", l.Name, err)
 		}
 		held = append(held, os.NewFile(uintptr(fd), "tcx "+l.Name))
