@@ -64,17 +64,6 @@ func TestDocs(t *testing.T) {
 	if out, err := cmd.Output(); err != nil || strings.TrimSpace(string(out)) != "runsc "+self+" cgroupfs" {
 		t.Errorf("podman reads %q, %v", out, err)
 	}
-	yaml := strings.Join(blocks(t, "yaml"), "---\n")
-	field := func(name string) string {
-		m := regexp.MustCompile(`(?m)^ *` + name + `: (.*)$`).FindStringSubmatch(yaml)
-		if m == nil {
-			t.Fatalf("no field %s in\n%s", name, yaml)
-		}
-		return m[1]
-	}
-	if !strings.Contains(toml[1], ".runtimes."+field("handler")+"]") || field("runtimeClassName") != field("name") {
-		t.Errorf("names do not fit together:\n%s", yaml)
-	}
 }
 
 // TestConfigPath: the shim takes its options from the file, and refuses what it does not know.

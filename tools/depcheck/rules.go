@@ -35,7 +35,9 @@ var external = []struct {
 	{"github.com/spf13/pflag", []string{"runsc"}},
 	{"github.com/containerd", []string{"runsc/shim", "test/engines"}},
 	{"github.com/pelletier/go-toml", []string{"runsc/shim"}},
+	{"k8s.io/api", []string{"test/engines"}}, // the examples of docs/engines.md
 	{"k8s.io/cri-api", []string{"test/engines"}},
+	{"sigs.k8s.io/yaml", []string{"test/engines"}},
 	{"golang.org/x/net/websocket", []string{"test/engines"}}, // kubectl's streams
 	{"google.golang.org/grpc", []string{"runsc/shim", "test/engines"}},
 	{"google.golang.org/protobuf", []string{"runsc/shim", "test/engines"}},
