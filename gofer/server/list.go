@@ -12,10 +12,14 @@ import (
 )
 
 // What one Txlist does for directories that were not asked for: the client waits meanwhile,
-// and so does whoever renames something.
+// and so does whoever renames something. The time is for slow disks; it would pass on a busy
+// machine too, where each answer is waited for all the longer.
 const (
-	aheadTime  = 3 * time.Millisecond
+	aheadCalls = 2048 // host calls, a few milliseconds
+	aheadTime  = 20 * time.Millisecond
 	aheadDepth = 32 // descriptors that are open at once
+
+	dirCalls = 8 // of a directory, besides those of its entries
 )
 
 // lister writes directories into a reply, each before those in it, until it is full.
@@ -29,6 +33,7 @@ type lister struct {
 	dirs    int      // that may still be listed
 	done    int      // that are listed
 	until   time.Time
+	calls   int // made, about
 	buf     []byte
 	link    []byte
 	subs    []byte // names of subdirectories still to be listed, each with a NUL behind it
@@ -149,7 +154,9 @@ func (l *lister) run(dir int, names []string, offset int64) error {
 }
 
 // more reports whether another directory may be listed.
-func (l *lister) more() bool { return l.dirs > 0 && time.Now().Before(l.until) }
+func (l *lister) more() bool {
+	return l.dirs > 0 && l.calls < aheadCalls && time.Now().Before(l.until)
+}
 
 // ahead lists name in dir, which nobody asked for: failures are passed over, and other file
 // systems, which may be slow.
@@ -194,6 +201,7 @@ func (l *lister) list(fd, depth int) error {
 // write writes one directory, as much as there is room for, and notes its subdirectories.
 func (l *lister) write(fd int, descend bool) (eof bool, err error) {
 	e := l.e
+	l.calls += dirCalls
 	flags, err := l.watched(fd)
 	if err != nil {
 		return false, err
@@ -235,6 +243,7 @@ func (l *lister) write(fd int, descend bool) (eof bool, err error) {
 				return false, nil
 			}
 			if known = known && statEntry(fd, de.name, &l.st) == nil; known {
+				l.calls++
 				a := attrOf(&l.st, l.entryFlags(fd, de.name, flags))
 				if de.typ == unix.DT_UNKNOWN {
 					de.typ = uint8(a.Mode & unix.S_IFMT >> 12)

@@ -182,3 +182,16 @@ func TestOpenMany(t *testing.T) {
 		}
 	}
 }
+
+// TestListBound: one request does not make the server list a tree of any size.
+func TestListBound(t *testing.T) {
+	c, dir := serve(t, nil)
+	const dirs = 400
+	for i := range dirs {
+		_ = os.Mkdir(filepath.Join(dir, fmt.Sprint(i)), 0o755)
+	}
+	lists, err := attach(t, c, "/").List(nil, nil, proto.ListHow{Dirs: proto.MaxList})
+	if err != nil || len(lists) > aheadCalls/dirCalls || lists[0].Len() != dirs {
+		t.Errorf("%d directories, %v", len(lists), err)
+	}
+}
