@@ -35,7 +35,7 @@ type kernelSigaction struct {
 // it must not depend on anything that a compromised Sentry can change: it reads the call
 // number that the kernel stored, writes one constant line and has the process killed.
 func catchDenials() error {
-	area, err := unix.Mmap(-1, 0, handlerArea, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	area, err := unix.Mmap(-1, 0, handlerArea, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_POPULATE)
 	if err != nil {
 		return err
 	}

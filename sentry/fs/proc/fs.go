@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"lazaret/sentry/auth"
-	"lazaret/sentry/fs/pseudo"
 	"lazaret/sentry/kernel"
 	"lazaret/sentry/vfs"
 	"lazaret/sentry/wait"
@@ -112,7 +111,6 @@ type FS struct {
 	sys   *System
 	super *vfs.Super
 	ns    *kernel.PIDNamespace
-	tree  *pseudo.Node // root of what is static
 
 	mu   sync.Mutex
 	opts options
@@ -172,7 +170,7 @@ func (s *System) NewSuper(ctx *vfs.Context, spec *vfs.MountSpec) (*vfs.Super, er
 	if err := o.parse(ctx, spec.Data); err != nil {
 		return nil, err
 	}
-	fs := &FS{sys: s, ns: s.pidNSOf(ctx), opts: o, tree: staticTree().Root}
+	fs := &FS{sys: s, ns: s.pidNSOf(ctx), opts: o}
 	fs.super = vfs.NewSuper("proc", abi.PROC_SUPER_MAGIC, fs)
 	fs.super.NoMissing = true
 	fs.super.Source = spec.Source

@@ -20,6 +20,8 @@ const (
 	posPIDs   = posSelf + 2
 )
 
+// staticTree is made when something first looks for one of its hundreds of names, after the
+// processes' own: a sandbox that runs a single program may end before.
 var staticTree = sync.OnceValue(func() *pseudo.Tree {
 	return pseudo.NewTree(0o555, globalTable, sysctlEntries())
 })
@@ -45,7 +47,7 @@ func (d *rootDir) Lookup(ctx *vfs.Context, name string) (vfs.Inode, error) {
 	if nr, ok := parseID(name); ok {
 		return d.fs.lookupProcess(ctx, nr)
 	}
-	if n := d.fs.tree.Child(name); n != nil && !(d.fs.options().pidOnly && !pidSubset(name)) {
+	if n := staticTree().Root.Child(name); n != nil && !(d.fs.options().pidOnly && !pidSubset(name)) {
 		return pseudo.NewInode(d.Sup, n, staticIno), nil
 	}
 	return nil, abi.ENOENT
@@ -94,7 +96,7 @@ func (rootOps) ReadDir(ctx *vfs.Context, f *vfs.File, pos *int64, emit func(*vfs
 	if !e.Dots(ctx, f, d.Ino) {
 		return nil
 	}
-	if !d.fs.options().pidOnly && !d.fs.tree.Emit(&e, posStatic, staticIno) {
+	if !d.fs.options().pidOnly && !staticTree().Root.Emit(&e, posStatic, staticIno) {
 		return nil
 	}
 	if !e.Entry(posSelf, "self", 2, abi.S_IFLNK) || !e.Entry(posSelf+1, "thread-self", 3, abi.S_IFLNK) {

@@ -172,7 +172,7 @@ func (l *sysctl) parse(old, s string) (string, error) {
 
 // sysctlIndex finds lines by path.
 var sysctlIndex = sync.OnceValue(func() map[string]*sysctl {
-	m := map[string]*sysctl{}
+	m := make(map[string]*sysctl, len(sysctlTable)+len(netSysctlTable))
 	for _, t := range [...][]sysctl{sysctlTable, netSysctlTable} {
 		for i := range t {
 			m[t[i].path] = &t[i]
@@ -183,8 +183,9 @@ var sysctlIndex = sync.OnceValue(func() map[string]*sysctl {
 
 // sysctlEntries returns the tree entries of the table.
 func sysctlEntries() []pseudo.Entry {
-	var out []pseudo.Entry
-	for path, l := range sysctlIndex() {
+	index := sysctlIndex()
+	out := make([]pseudo.Entry, 0, len(index)+1)
+	for path, l := range index {
 		e := pseudo.Entry{Path: "sys/" + path, Mode: l.mode, Show: showSysctl, Arg: path}
 		if l.mode&0o222 != 0 {
 			e.Store = storeSysctl
