@@ -9,7 +9,7 @@ import (
 
 // podmanPrelude drives Podman with private folders.
 const podmanPrelude = `E="podman --tmpdir ` + work + `/podman/tmp --runtime $R"
-run() { $E run --name $N --network none --cgroup-parent $PARENT "$@"; }`
+run() { $E run --name $N --network ${NET:-none} --cgroup-parent $PARENT "$@"; }`
 
 func TestPodman(t *testing.T) {
 	podman(t)
