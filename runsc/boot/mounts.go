@@ -77,6 +77,10 @@ func (m *mounter) mount(i int, mnt *specs.Mount) error {
 	if err != nil {
 		return err
 	}
+	readonly := o.flags & abi.MS_RDONLY
+	if o.copyUp = o.copyUp && !bind && mnt.Type == "tmpfs"; o.copyUp {
+		o.flags &^= abi.MS_RDONLY
+	}
 	var s *vfs.Super
 	if bind {
 		s, err = m.bindSuper(a, mnt)
@@ -88,6 +92,11 @@ func (m *mounter) mount(i int, mnt *specs.Mount) error {
 	}
 	if err := vfs.MountSuper(m.ctx, s, p, mnt.Source, o.flags&^(abi.MS_BIND|abi.MS_REC)); err != nil {
 		return err
+	}
+	if o.copyUp {
+		if err := m.copyUp(p, target, readonly); err != nil {
+			return fmt.Errorf("tmpcopyup: %w", describe(err))
+		}
 	}
 	for _, flag := range o.propagation {
 		if p, err = m.lookup(target); err == nil {

@@ -131,6 +131,7 @@ var propagation = map[string]uint32{
 type options struct {
 	flags       uint32
 	propagation []uint32
+	copyUp      bool // tmpcopyup
 	data        string
 }
 
@@ -142,7 +143,7 @@ func parseOptions(list []string) options {
 		} else if p, ok := propagation[v]; ok {
 			o.propagation = append(o.propagation, p)
 		} else if v == "tmpcopyup" {
-			continue
+			o.copyUp = true
 		} else {
 			if o.data != "" {
 				o.data += ","

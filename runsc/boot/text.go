@@ -11,12 +11,13 @@ import (
 	"lazaret/syscalls/abi"
 )
 
-// errnoText are the words of strerror(3) for errors that starting a program gives.
+// errnoText are the words of strerror(3) for errors that setting up and starting a program gives.
 var errnoText = map[abi.Errno]string{
 	abi.ENOENT: "no such file or directory", abi.EACCES: "permission denied", abi.ENOEXEC: "exec format error",
 	abi.EISDIR: "is a directory", abi.ENOTDIR: "not a directory", abi.ELOOP: "too many levels of symbolic links",
 	abi.ELIBBAD: "accessing a corrupted shared library", abi.ENOMEM: "cannot allocate memory", abi.E2BIG: "argument list too long",
 	abi.EPERM: "operation not permitted", abi.ETXTBSY: "text file busy", abi.ENAMETOOLONG: "file name too long",
+	abi.ENOSPC: "no space left on device",
 }
 
 // describe turns an error number into the words that runc uses.

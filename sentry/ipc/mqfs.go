@@ -47,7 +47,7 @@ func newMqfs(user *auth.UserNamespace) *mqfs {
 	fs := &mqfs{}
 	fs.super = vfs.NewSuper("mqueue", mqueueMagic, fs)
 	fs.super.UserNS = user
-	fs.root = &mqRoot{fs: fs, mode: abi.S_IFDIR | abi.S_ISVTX | 0o777, names: make(map[string]*Mqueue), ino: mqRootIno}
+	fs.root = &mqRoot{fs: fs, mode: abi.S_IFDIR | abi.S_ISVTX | 0o777, names: make(map[string]*Mqueue), ino: mqRootIno, mtime: new(vfs.Context).Now()}
 	if k, ok := user.KUID(0); ok {
 		fs.root.uid = k
 	}
@@ -80,7 +80,7 @@ func (r *mqRoot) Attr(*vfs.Context, int) (vfs.Attr, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return vfs.Attr{
-		Ino: mqRootIno, Mode: r.mode, Nlink: 2, UID: r.uid, GID: r.gid, Size: uint64(len(r.names) * mqDirentSize),
+		Ino: mqRootIno, Mode: r.mode, Nlink: 2, UID: r.uid, GID: r.gid, Size: uint64((len(r.names) + 2) * mqDirentSize),
 		BlkSize: abi.PageSize, Atime: r.mtime, Mtime: r.mtime, Ctime: r.mtime,
 	}, nil
 }
