@@ -8,6 +8,9 @@
 // descriptors that the Sentry holds, so that the interface is the host's again when the
 // Sentry ends, however it ends.
 //
+// An engine's resolver on the namespace's own loopback is reached over a socket that is
+// connected to it; what that resolver itself asks from there passes the link.
+//
 // It also has what the other modes need of the host: the sockets of published ports and the
 // host's resolvers (--network user), and what interfaces there are (--network host).
 //

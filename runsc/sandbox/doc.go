@@ -1,6 +1,7 @@
 // Package sandbox starts and confines the processes of a sandbox: the Sentry (the kernel in
-// user space), one Gofer for each container (its file server) and, with --network user, the
-// network proxy, which holds the host's sockets.
+// user space), one Gofer for each container (its file server), with --network user the
+// network proxy, which holds the host's sockets, and with a memory limit the Witness of OOM
+// kills.
 //
 // runsc re-executes itself (/proc/self/exe) as the hidden commands "boot", "gofer" and
 // "netproxy".
