@@ -10,7 +10,7 @@ SYSTEM := /test/compat /test/e2e /test/confine /test/fuzz /test/engines /test/so
 # under the race detector they would cost minutes and show nothing.
 RACE := ./netstack/... ./sentry/... ./gofer/... ./platform/... ./syscalls/... ./runsc/control/... ./runsc/container/... ./runsc/sandbox/...
 
-.PHONY: help build demo test check race compat e2e engines fuzz soak bench lint fmt gen install unit deps clean
+.PHONY: help build demo test check race compat e2e oci engines fuzz soak bench lint fmt gen install unit deps clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ compat: build ## the same programs natively and in the sandbox, answers compared
 
 e2e: build ## real programs, life cycle, bad input, kills, confinement
 	$(GO) test -count=1 -timeout 40m ./test/e2e/... ./test/confine/... ./test/fuzz/... ./test/soak
+
+oci: build ## what the OCI specification says, beside runc and crun: a table
+	OCI_CRUN=1 $(GO) test -count=1 -timeout 10m -v -run '^TestOCI' ./test/e2e | grep -E '^ *--- |^(ok|FAIL)|_test.go'
 
 engines: build ## the same scripts under Podman, Docker and containerd, with runc and runsc
 	$(GO) test -count=1 -timeout 15m ./test/engines/...

@@ -61,6 +61,24 @@ func peerRunc(t *testing.T) *runtimeUnderTest {
 	return &runtimeUnderTest{"runc", bin, filepath.Join(t.TempDir(), "state"), nil}
 }
 
+// crunScript starts crun where no version 2 hierarchy is mounted beside those of version 1,
+// which it refuses.
+const crunScript = `#!/bin/sh
+exec unshare --mount --propagation private sh -c 'umount /sys/fs/cgroup/unified 2>/dev/null; exec crun "$@"' crun "$@"
+`
+
+func peerCrun(t *testing.T) *runtimeUnderTest {
+	t.Helper()
+	if _, err := exec.LookPath("crun"); err != nil {
+		t.Fatalf("%v: run tools/deps.sh first", err)
+	}
+	bin := filepath.Join(t.TempDir(), "crun")
+	if err := os.WriteFile(bin, []byte(crunScript), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return &runtimeUnderTest{"crun", bin, filepath.Join(t.TempDir(), "state"), nil}
+}
+
 // answer is what a command said.
 type answer struct {
 	out, err string

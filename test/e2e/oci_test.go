@@ -21,6 +21,9 @@ type ociCase struct {
 
 	// onlyOurs says why runc cannot be asked.
 	onlyOurs string
+
+	// crun says what crun does otherwise.
+	crun string
 }
 
 func ptr[T any](v T) *T { return &v }
@@ -98,7 +101,7 @@ var ociCases = []ociCase{
 	}},
 	{name: "home of root", edit: func(s *specs.Spec) { s.Process.Args = []string{"sh", "-c", "echo $HOME"} }, want: "/root\n"},
 	{name: "home of a user", edit: all(user(1000, 1000), func(s *specs.Spec) { s.Process.Args = []string{"sh", "-c", "echo $HOME"} }), want: "/home/user\n"},
-	{name: "home of nobody known", edit: all(user(4242, 4242), func(s *specs.Spec) { s.Process.Args = []string{"sh", "-c", "echo $HOME"} }), want: "/\n"},
+	{name: "home of nobody known", crun: "leaves HOME empty", edit: all(user(4242, 4242), func(s *specs.Spec) { s.Process.Args = []string{"sh", "-c", "echo $HOME"} }), want: "/\n"},
 	{name: "hostname", script: "hostname; cat /proc/sys/kernel/hostname", want: "box\nbox\n"},
 	{name: "path search", edit: func(s *specs.Spec) { s.Process.Args = []string{"echo", "found"} }, want: "found\n"},
 	{name: "relative program", edit: func(s *specs.Spec) { s.Process.Cwd = "/bin"; s.Process.Args = []string{"./echo", "found"} }, want: "found\n"},
@@ -132,6 +135,13 @@ var ociCases = []ociCase{
 		script: "ls -A /m; awk '$5 ~ \"^/m\" { print $5, $(NF-1) }' /proc/self/mountinfo"},
 	{name: "mounts", script: "awk '{ print $5, $6, $(NF-2), $(NF-1) }' /proc/self/mountinfo | grep -v '^/ '"},
 	{name: "root mount", script: "awk '$5 == \"/\" { print $6 }' /proc/self/mountinfo | cut -d, -f1", want: "ro\n"},
+
+	{name: "bind of a file", edit: all(writable, mount("/etc/new", "bind", "/etc/hostname", "bind", "ro")), script: "stat -c %F /etc/new; echo x 2>/dev/null >/etc/new || echo read-only", want: "regular file\nread-only\n"},
+	{name: "relative destination", edit: all(writable, mount("m", "tmpfs", "src")), script: "awk '$5 == \"/m\" { print $(NF-1) }' /proc/self/mountinfo", want: "src\n"},
+	{name: "mqueue", edit: mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"), script: "awk '$5 == \"/dev/mqueue\" { print $6, $(NF-2), $(NF-1) }' /proc/self/mountinfo; stat -c %a /dev/mqueue"},
+	{name: "private root", edit: func(s *specs.Spec) { s.Linux.RootfsPropagation = "private" }, script: "awk '$5 == \"/\" { print NF }' /proc/self/mountinfo", want: "10\n"},
+	{name: "working directory is made", edit: func(s *specs.Spec) { s.Process.Cwd = "/tmp/new/deep" }, script: "pwd; stat -c %a .", want: "/tmp/new/deep\n755\n"},
+	{name: "domain name", edit: func(s *specs.Spec) { s.Domainname = "example.org" }, onlyOurs: "runc 1.1 does not know it", script: "cat /proc/sys/kernel/domainname", want: "example.org\n"},
 
 	{name: "devices", script: "for d in null zero full random urandom tty; do stat -c '%n %F %t:%T %a' /dev/$d; done; for l in fd stdin stdout stderr ptmx; do readlink /dev/$l; done"},
 	{name: "devices work", script: "echo x > /dev/null; head -c 4 /dev/zero | od -An -tx1; echo x > /dev/full; echo $?; head -c 8 /dev/urandom | wc -c"},
@@ -202,6 +212,12 @@ func TestOCI(t *testing.T) {
 			}
 			if got.out != want.out {
 				t.Errorf("output of runsc\n%s%soutput of runc\n%s%s", got.out, got.err, want.out, want.err)
+			}
+			if os.Getenv("OCI_CRUN") == "" {
+				return
+			}
+			if crun := b.run(peerCrun(t), c.stdin); (crun.out != want.out || crun.code != want.code) != (c.crun != "") {
+				t.Errorf("crun: exit code %d, listed as different: %q; output\n%s%soutput of runc\n%s", crun.code, c.crun, crun.out, crun.err, want.out)
 			}
 		})
 	}
