@@ -15,6 +15,15 @@
 // (Observer), and for the error queues of endpoints with IP_RECVERR, which the stack fills
 // with too little.
 //
+// Links are the host's (packetLink, wire), lo, or made inside: veth, bridge, dummy (NewLink,
+// NewVeth). What one end of a pair sends waits in the other's queue and is delivered by a
+// goroutine that ends when that is empty. A port's tap hands what comes in to its bridge. Who
+// hears of links that come, change and go is the Watcher.
+//
+// An IPTable is a table of iptables(8), parsed from what the program hands over. It stands
+// in the stack's hooks as one rule, the evaluator; connections are tracked, and addresses
+// translated, by the stack.
+//
 // Neighbours: sentry/socket/inet, sentry/socket/netlink and sentry/socket/packet use it.
 //
 // Host calls: none of its own; goroutines and timers of the TCP/IP stack use what the Go
@@ -23,5 +32,6 @@
 //
 // Locks: Stack.mu and Endpoint's are leaves of ours; the stack's own locks come below
 // and a listener is called with them held, so that it may only notify. So is an Observer,
-// which must not call the Stack.
+// which must not call the Stack. No Stack's mu is held while another's is taken: the ends of a
+// pair find each other through their owners. A bridge's pmu and a pair's qmu are leaves.
 package netstack

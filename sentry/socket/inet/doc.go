@@ -6,6 +6,9 @@
 // and Socket. What a socket's options are is a table (options_table.go): a row says which
 // level and name it has, what values it takes and what it does in the stack.
 //
+// iptables(8) speaks through sockets too: iptables.go takes whole tables, which netstack
+// checks and carries out; the namespace pays for them.
+//
 // Neighbours: netstack below; sentry/socket, whose interfaces Socket implements;
 // sentry/socket/netlink, which shows the same sockets; sentry/socket/netns, which puts
 // the families of a namespace together.

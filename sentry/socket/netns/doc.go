@@ -4,5 +4,8 @@
 // Neighbours: inet, netlink and unix, whose families it holds; syscalls finds them with
 // Families; fs/proc asks it for /proc/net and /proc/sys/net.
 //
+// A namespace lives as long as a process is in it or a file of nsfs shows it; their number is
+// bounded.
+//
 // Host calls and locks: none.
 package netns
