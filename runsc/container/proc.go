@@ -53,8 +53,9 @@ func (p Proc) open() (int, error) {
 	if err != nil {
 		return sandbox.NoFD, fmt.Errorf("find process %d: %w", p.PID, err)
 	}
-	// Looked at after the pidfd is held: now the number cannot be used again.
-	if !p.Alive() {
+	// Looked at after the pidfd is held: now the number cannot be used again. A zombie counts:
+	// it can be the first of threads that are still ending.
+	if _, start, err := readStat(p.PID); err != nil || start != p.Start {
 		_ = unix.Close(fd)
 		return sandbox.NoFD, nil
 	}

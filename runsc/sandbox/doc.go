@@ -5,12 +5,29 @@
 //
 // runsc re-executes itself (/proc/self/exe) as the hidden commands "boot", "gofer" and
 // "netproxy".
-// The namespaces, the user mapping and the donated files are made by the parent at clone
-// time; everything that a process can only do to itself (empty root, capabilities,
+// The namespaces, the user mapping and the donated files are there before execve (see launch
+// for who makes them); everything that a process can only do to itself (empty root, capabilities,
 // no_new_privs, rlimits, seccomp) it does in ConfineSentry or GoferMain, before any
 // application byte runs. Each child has a sync socket on fd 3: its configuration comes
 // in on it, "ready" or one line of error goes out, and until the parent lets go
 // (Sandbox.Detach) its closing means that runsc died and that the child must end.
+//
+// Where the time goes, in processor time of all processes from runsc run of true until the
+// container is deleted (software profile of ten runs on a busy machine with two processors
+// under a hypervisor without nested paging, where a page fault costs 15 us):
+//
+//	before  now     of 205 ms before, 163 ms now
+//	54      35      page faults, those of copies for a clone among them
+//	31      26      the Go runtime's monitor thread: its 20 us ticks, its new threads
+//	26      22      package init of three processes
+//	18      21      the Go runtime's own start, cpuid (which traps) a quarter of it
+//	14      10      JSON: mostly the tables of types, made again in each process
+//	7       4       the two clones and their namespaces
+//	7       3       control groups
+//	5       3       seccomp filters and the table of denied calls
+//
+// What is left is spread over three starts of a Go program. To see it: --trace-startup; perf
+// record -e cpu-clock -g; perf record -e page-faults -c 1 -d; -e context-switches.
 //
 // Key types: Config and Sandbox (parent side), BootConfig and GoferConfig (child side).
 // Neighbours: runsc/cmd calls Start; runsc/boot calls ReadBootConfig, ConfineSentry and
