@@ -170,7 +170,7 @@ func (e *icmpError) parseInner() bool {
 	return true
 }
 
-// errnoOfICMPv4 is icmp_err_convert of Linux's net/ipv4/icmp.c; 0: no error.
+// errnoOfICMPv4 is the error that an ICMP error becomes (ip(7), RFC 1122 4.2.3.9); 0: no error.
 func errnoOfICMPv4(typ, code uint8) abi.Errno {
 	switch header.ICMPv4Type(typ) {
 	case header.ICMPv4TimeExceeded:
@@ -188,7 +188,7 @@ func errnoOfICMPv4(typ, code uint8) abi.Errno {
 	return 0
 }
 
-// errnoOfICMPv6 is icmpv6_err_convert of Linux's net/ipv6/icmp.c.
+// errnoOfICMPv6 is the same for ICMPv6 (ipv6(7), RFC 4443).
 func errnoOfICMPv6(typ, code uint8) abi.Errno {
 	switch header.ICMPv6Type(typ) {
 	case header.ICMPv6DstUnreachable:

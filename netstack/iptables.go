@@ -97,7 +97,7 @@ func (t *IPTable) entrySize() (whole, header int) {
 	return entry4, ip4
 }
 
-// parse reads the entries (check_entry_size_and_hooks, find_check_entry).
+// parse reads the entries: each is whole and aligned, hooks begin and end at one of them.
 func (t *IPTable) parse(count uint32) error {
 	whole, header := t.entrySize()
 	if int(count) > len(t.blob)/(whole+extHeader) {
@@ -171,7 +171,7 @@ func extName(b []byte) string {
 // unconditional reports whether a rule is for every packet.
 func (r *iptRule) unconditional() bool { return r.ip == (iptHeader{}) && len(r.matches) == 0 }
 
-// checkHook checks where a hook begins and ends, and follows it (mark_source_chains).
+// checkHook checks where a hook begins and ends, and follows it: jumps must not form a loop.
 func (t *IPTable) checkHook(h int) error {
 	begin, ok := t.at[t.Entry[h]]
 	end, ok2 := t.at[t.Underflow[h]]
@@ -232,7 +232,7 @@ func (t *IPTable) follow(begin, h int) error {
 	return nil
 }
 
-// checkRule checks what a rule may do at the hooks that lead to it (xt_check_target).
+// checkRule checks what a rule may do at the hooks that lead to it, and in which table.
 func (t *IPTable) checkRule(r *iptRule) error {
 	only, table := r.target.kind.where()
 	if table != "" && t.Name != table || only != 0 && r.hooks&^only != 0 {

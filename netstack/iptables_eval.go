@@ -85,7 +85,7 @@ func (e *evaluator) Action(pkt *stack.PacketBuffer, hook stack.Hook, r *stack.Ro
 	return target.act(e, pkt, hook, r, ep), 0
 }
 
-// evaluate returns the target that ends a packet's way (ipt_do_table); nil drops it.
+// evaluate returns the target that ends a packet's way; nil drops it.
 func (t *IPTable) evaluate(hook int, p *iptPacket) *iptTarget {
 	var back [maxDepth]int
 	depth := 0

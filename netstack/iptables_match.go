@@ -94,7 +94,7 @@ func (s *Stack) look(v6 bool, pkt *stack.PacketBuffer, in, out string) (iptPacke
 	return p, true
 }
 
-// matches reports whether the header's conditions hold (ip_packet_match).
+// matches reports whether the header's conditions hold.
 func (h *iptHeader) matches(p *iptPacket) bool {
 	inv := func(bit uint8, ok bool) bool { return ok != (h.inv&bit != 0) }
 	return inv(abi.IPT_INV_SRCIP, masked(p.src, h.src[:], h.srcMask[:])) && inv(abi.IPT_INV_DSTIP, masked(p.dst, h.dst[:], h.dstMask[:])) &&
@@ -140,6 +140,12 @@ var matchRevisions = map[string][]uint8{
 	"comment": {0}, "addrtype": {0, 1},
 }
 
+// matchSizes are the sizes of their data, of the newest revision.
+var matchSizes = map[string]int{
+	"tcp": 12, "udp": 10, "icmp": 4, "icmp6": 4, "multiport": 48, "conntrack": 164, "state": 4, "owner": 20, "mark": 12,
+	"comment": 256, "addrtype": 8,
+}
+
 // Revision says whether a match or target of a revision is there: ENOENT, EPROTONOSUPPORT.
 func Revision(v6 bool, name string, revision uint8, target bool) error {
 	list := matchRevisions[name]
@@ -165,8 +171,7 @@ func parseMatch(v6 bool, ip *iptHeader, name string, revision uint8, b []byte) (
 	if Revision(v6, name, revision, false) != nil {
 		return nil, abi.ENOENT
 	}
-	size := map[string]int{"tcp": 12, "udp": 10, "icmp": 4, "icmp6": 4, "multiport": 48, "conntrack": 164, "state": 4, "owner": 20,
-		"mark": 12, "comment": 256, "addrtype": 8}[name]
+	size := matchSizes[name]
 	switch {
 	case name == "conntrack" && revision == 2:
 		size = 156

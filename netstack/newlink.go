@@ -41,7 +41,7 @@ type LinkSpec struct {
 	Index int32
 }
 
-// ValidName reports whether a link may have that name (dev_valid_name).
+// ValidName reports whether a link may have that name.
 func ValidName(name string) bool {
 	return name != "" && len(name) < abi.IFNAMSIZ && name != "." && name != ".." && !strings.ContainsAny(name, "/: \t\n\v\f\r")
 }

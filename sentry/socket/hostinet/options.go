@@ -143,7 +143,7 @@ func (s *Socket) SetOption(_ *vfs.Context, level, name int, value []byte) error 
 	return hostSetOption(s.fd, level, name, value[:min(len(value), r.setMax)])
 }
 
-// setTimeout is sock_set_timeout: negative seconds give EDOM for wrong microseconds only.
+// setTimeout sets SO_RCVTIMEO or SO_SNDTIMEO: EDOM for wrong microseconds, not for negative seconds.
 func (s *Socket) setTimeout(name int, value []byte) error {
 	if len(value) < 16 {
 		return abi.EINVAL

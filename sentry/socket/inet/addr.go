@@ -74,7 +74,7 @@ func (s *Socket) sockaddr(a netstack.Addr) []byte {
 	return b
 }
 
-// bindAddr parses the argument of bind(2) (inet_bind, inet6_bind).
+// bindAddr parses the argument of bind(2).
 func (s *Socket) bindAddr(b []byte) (netstack.Addr, error) {
 	f, err := family(b)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"lazaret/syscalls/abi"
 )
 
-// ancillaryIn takes over the ancillary data that a sender gave (ip_cmsg_send).
+// ancillaryIn takes over the ancillary data that a sender gave.
 func (s *Socket) ancillaryIn(m *socket.Message, o *netstack.WriteOptions) error {
 	for _, c := range m.Control.Cmsgs {
 		switch {

@@ -251,7 +251,7 @@ func (s *Socket) Shutdown(how int) error {
 		peer := s.peer
 		s.shut |= mode
 		s.mu.Unlock()
-		if !peer { // Linux ends the directions all the same (inet_shutdown)
+		if !peer { // Linux ends the directions all the same
 			s.queue.Notify(wait.All)
 			return abi.ENOTCONN
 		}

@@ -78,7 +78,8 @@ type Family struct {
 // protocolMax is IPPROTO_MAX.
 const protocolMax = 263
 
-// check says what kind of socket type and protocol ask for, in inet_create's order.
+// check says what kind of socket type and protocol ask for; with several errors, the one that
+// Linux gives first.
 func (f Family) check(ctx *vfs.Context, typ, protocol int) (netstack.Kind, int, error) {
 	if protocol < 0 || protocol >= protocolMax {
 		return 0, 0, abi.EINVAL

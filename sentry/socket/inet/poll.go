@@ -12,7 +12,7 @@ const (
 	writable = wait.Out | abi.POLLWRNORM
 )
 
-// Poll implements socket.Socket (tcp_poll, datagram_poll).
+// Poll implements socket.Socket.
 func (s *Socket) Poll() wait.Mask {
 	if s.kind == netstack.TCP {
 		return s.pollTCP()

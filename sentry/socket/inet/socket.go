@@ -32,7 +32,7 @@ type Socket struct {
 	// new one; who uses it without mu works on the old one for that call.
 	ep atomic.Pointer[netstack.Endpoint]
 
-	// finSeen: the peer was found to send no more. A reset after that is EPIPE (tcp_reset).
+	// finSeen: the peer was found to send no more. A reset after that is EPIPE.
 	finSeen atomic.Bool
 
 	mu         sync.Mutex

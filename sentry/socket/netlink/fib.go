@@ -193,8 +193,8 @@ func (q *query) addRoute(r *netstack.Route) error {
 	return q.stack().AddRoute(*r)
 }
 
-// checkHop checks the link and the gateway of a route to be added (fib_check_nh): the link is
-// up, and the gateway is behind it.
+// checkHop checks the link and the gateway of a route to be added : the link is up, and the
+// gateway is behind it.
 func (q *query) checkHop(r *netstack.Route) error {
 	l, ok := q.stack().LinkByIndex(r.Link)
 	switch {

@@ -128,7 +128,8 @@ func (q *query) makePair(ns *inet.Namespace, want netstack.LinkSpec, peer []byte
 	return ns.Stack.NewVeth(want, there.Stack, other, payer)
 }
 
-// changeLink changes what a request names: namespace and name first, as do_setlink does.
+// changeLink changes what a request names: namespace and name first, as on Linux, so that what
+// fails later leaves these changed.
 func (q *query) changeLink(l *netstack.Link, at map[uint16][]byte) error {
 	to, err := q.target(at)
 	if err != nil {

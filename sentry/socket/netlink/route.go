@@ -21,7 +21,7 @@ type query struct {
 
 func (q *query) stack() *netstack.Stack { return q.ns.inet.Stack }
 
-// route carries out a request of NETLINK_ROUTE (rtnetlink_rcv_msg).
+// route carries out a request of NETLINK_ROUTE (rtnetlink(7)).
 func (q *query) route() error {
 	if q.r.typ > abi.RTM_MAX {
 		return abi.EOPNOTSUPP

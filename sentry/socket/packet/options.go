@@ -236,7 +236,7 @@ func (s *Socket) membership(add bool, value []byte) error {
 		return abi.ENOBUFS
 	case add:
 		s.members = append(s.members, m)
-	case i >= 0: // one that is not there is no error (packet_mc_drop)
+	case i >= 0: // one that is not there is no error
 		s.members = slices.Delete(s.members, i, i+1)
 	}
 	return nil

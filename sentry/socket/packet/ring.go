@@ -43,7 +43,7 @@ type memory struct {
 	bytes  []byte // of a block that is one piece
 }
 
-// setRing is PACKET_RX_RING with a struct tpacket_req (packet_set_ring).
+// setRing is PACKET_RX_RING with a struct tpacket_req.
 func (s *Socket) setRing(ctx *vfs.Context, value []byte) error {
 	if len(value) < 16 {
 		return abi.EINVAL

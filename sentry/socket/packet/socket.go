@@ -134,7 +134,7 @@ func (s *Socket) Timeouts() (recv, send time.Duration) {
 	return time.Duration(s.times[0].Timespec().Nano()), time.Duration(s.times[1].Timespec().Nano())
 }
 
-// Bind implements socket.Binder (packet_bind).
+// Bind implements socket.Binder.
 func (s *Socket) Bind(_ *vfs.Context, addr []byte) error {
 	if len(addr) < addrSize || binary.LittleEndian.Uint16(addr) != abi.AF_PACKET {
 		return abi.EINVAL

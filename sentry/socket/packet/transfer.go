@@ -12,7 +12,7 @@ import (
 	"lazaret/syscalls/abi"
 )
 
-// Frame implements netstack.Observer (packet_rcv, tpacket_rcv).
+// Frame implements netstack.Observer: the frame is queued, or put into the ring.
 // TRUST: the frame is what somebody on the network sent.
 func (s *Socket) Frame(f *netstack.Frame) {
 	if !s.take(f) {
@@ -154,7 +154,7 @@ func (w *frame) auxdata() []byte {
 	return append(b, 0, 0, 0, 0)
 }
 
-// Send implements socket.Socket (packet_snd).
+// Send implements socket.Socket.
 func (s *Socket) Send(_ *vfs.Context, m *socket.Message) (int, error) {
 	s.mu.Lock()
 	link, proto := s.link, s.proto

@@ -203,8 +203,7 @@ func (s *Socket) setPeer(other *Socket, h *host) error {
 	return nil
 }
 
-// lost tells a datagram socket that was connected to from that what it sent is gone
-// (unix_dgram_disconnected).
+// lost tells a datagram socket that was connected to from that what it sent is gone.
 func (s *Socket) lost(from *Socket) {
 	s.mu.Lock()
 	hit := !s.closed && s.peer == from
@@ -217,7 +216,7 @@ func (s *Socket) lost(from *Socket) {
 	}
 }
 
-// accepts reports whether s takes datagrams of from (unix_may_send): a connected socket
+// accepts reports whether s takes datagrams of from: a connected socket
 // takes those of its peer only.
 func (s *Socket) accepts(from *Socket) bool {
 	s.mu.Lock()

@@ -5,7 +5,7 @@
 // costs its sender (SO_SNDBUF) is Linux's truesize, so that as much fits as there.
 //
 // Passed files hold references. Sockets that are only reachable through queues of each
-// other are found and emptied by collect (as Linux's unix_gc).
+// other are found and emptied by collect.
 //
 // What a name leads to may be a socket of the host (--host-uds, host.go): then a connected
 // descriptor of the host, which the Gofer made, takes the place of the peer. Bytes and packets

@@ -66,7 +66,7 @@ const (
 	markSkip                 // it is passed over
 )
 
-// markLocked is manage_oob: done bytes have been read, msg comes next.
+// markLocked says what a read does at the mark: done bytes have been read, msg comes next.
 func (s *Socket) markLocked(msg *message, done int, peek bool) markStep {
 	switch {
 	case len(msg.rest()) == 0 && len(msg.data) == 1: // read by recv(MSG_OOB)

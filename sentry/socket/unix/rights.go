@@ -124,8 +124,8 @@ func dropFiles(msg *message) {
 	}
 }
 
-// collect drops the files in queues of sockets that are only referred to from such queues
-// (unix_gc): a socket sent through itself and closed would stay for ever.
+// collect drops the files in queues of sockets that are only referred to from such queues:
+// a socket sent through itself and closed would stay for ever.
 func collect() {
 	var garbage []*vfs.File
 	flight.Lock()

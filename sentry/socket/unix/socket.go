@@ -132,10 +132,10 @@ func (s *Socket) Identity() socket.Identity {
 // WaitQueue implements socket.Socket.
 func (s *Socket) WaitQueue() *wait.Queue { return &s.queue }
 
-// writable is unix_writable: at most a quarter of SO_SNDBUF is in flight.
+// writable: at most a quarter of SO_SNDBUF is in flight.
 func (s *Socket) writable() bool { return s.inFlight.Load()*4 <= s.sndbuf.Load() }
 
-// Poll implements socket.Socket (unix_poll, unix_dgram_poll).
+// Poll implements socket.Socket.
 func (s *Socket) Poll() wait.Mask {
 	s.mu.Lock()
 	var m wait.Mask
