@@ -34,7 +34,8 @@ type container struct {
 	terminals terminals
 
 	mu       sync.Mutex
-	status   control.ContainerStatus
+	status   control.ContainerStatus // without a pause; see shownLocked
+	paused   bool
 	starting bool // startContainer hooks run
 	init     *kernel.Task
 	initProc *process           // of init; not in procs before it was started

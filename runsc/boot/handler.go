@@ -115,11 +115,19 @@ func (s *Sentry) Start(id string) error {
 func (c *container) beginStart() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.status != control.StatusCreated || c.starting {
-		return fmt.Errorf("cannot start container %q: it is %s", c.id, c.status)
+	if c.status != control.StatusCreated || c.starting || c.paused {
+		return fmt.Errorf("cannot start container %q: it is %s", c.id, c.shownLocked())
 	}
 	c.starting = true
 	return nil
+}
+
+// shownLocked is the status with a pause, which may come before the start. c.mu is held.
+func (c *container) shownLocked() control.ContainerStatus {
+	if c.paused && c.status != control.StatusStopped {
+		return control.StatusPaused
+	}
+	return c.status
 }
 
 // run starts a process that is ready and watches for its end. c.mu is held.
@@ -211,11 +219,11 @@ func (s *Sentry) Pause(id string) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.status != control.StatusRunning {
-		return fmt.Errorf("cannot pause container %q: it is %s", id, c.status)
+	if c.status == control.StatusStopped || c.paused {
+		return fmt.Errorf("cannot pause container %q: it is %s", id, c.shownLocked())
 	}
 	c.kc.Freeze()
-	c.status = control.StatusPaused
+	c.paused = true
 	return nil
 }
 
@@ -227,11 +235,11 @@ func (s *Sentry) Resume(id string) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.status != control.StatusPaused {
+	if c.shownLocked() != control.StatusPaused {
 		return fmt.Errorf("cannot resume container %q: it is %s", id, c.status)
 	}
 	c.kc.Thaw()
-	c.status = control.StatusRunning
+	c.paused = false
 	return nil
 }
 
@@ -253,10 +261,10 @@ func (s *Sentry) Exec(args *control.ExecArgs) (int32, error) {
 	defer fds.close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.status == control.StatusPaused && !args.IgnorePaused {
+	if c.shownLocked() == control.StatusPaused && !args.IgnorePaused {
 		return 0, fmt.Errorf("container %q is paused; resume it first", args.ID)
 	}
-	if c.status != control.StatusRunning && c.status != control.StatusPaused && c.status != control.StatusCreated {
+	if c.status != control.StatusRunning && c.status != control.StatusCreated {
 		return 0, fmt.Errorf("cannot exec in container %q: it is %s", args.ID, c.status)
 	}
 	fs := vfs.NewFSInfo(c.root, c.root, 0o022)

@@ -92,7 +92,7 @@ func (s *Sentry) State(id string) (control.ContainerStatus, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.status, nil
+	return c.shownLocked(), nil
 }
 
 // Update implements control.Inspector: the limits that the kernel itself keeps.

@@ -106,20 +106,26 @@ func (c *Container) change(to Status, do func() error) error {
 	return errors.Join(err, c.save())
 }
 
-// Pause stops every task in the container.
+// Pause stops every task in the container, also one that was not started yet.
 func (c *Container) Pause() error {
-	if s := c.Status(); s != Running && s != Created {
+	before := c.Status()
+	if before != Running && before != Created {
 		return errors.New("container not running")
 	}
+	c.Unstarted = before == Created
 	return c.change(Paused, func() error { return c.explain("pause", c.Client().Pause(c.ID)) })
 }
 
-// Resume undoes Pause.
+// Resume undoes Pause: the status is the one before it.
 func (c *Container) Resume() error {
 	if c.Status() != Paused {
 		return errors.New("container not paused")
 	}
-	return c.change(Running, func() error { return c.explain("resume", c.Client().Resume(c.ID)) })
+	to := Running
+	if c.Unstarted {
+		to = Created
+	}
+	return c.change(to, func() error { return c.explain("resume", c.Client().Resume(c.ID)) })
 }
 
 // explain turns a dead peer into words.

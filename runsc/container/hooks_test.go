@@ -2,13 +2,16 @@ package container
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 func sh(script string) specs.Hook {
@@ -138,7 +141,12 @@ func TestContainerHooks(t *testing.T) {
 	dir := t.TempDir()
 	out := filepath.Join(dir, "out")
 	h := sh("readlink /proc/self/ns/mnt /proc/self/ns/net /proc/self/ns/uts > " + out + "; mkdir " + dir + "/m && mount -t tmpfs hook " + dir + "/m && touch " + dir + "/m/f")
-	for _, path := range []string{"", "/proc/self/ns/net"} {
+	// The thread that runs a hook has other namespaces; it may be the first one, which is what
+	// /proc/self shows.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	self := fmt.Sprintf("/proc/self/task/%d/ns/", unix.Gettid())
+	for _, path := range []string{"", self + "net"} {
 		os.Remove(filepath.Join(dir, "m"))
 		place := containerPlace(&specs.Spec{Linux: &specs.Linux{Namespaces: []specs.LinuxNamespace{
 			{Type: specs.MountNamespace}, {Type: specs.NetworkNamespace, Path: path}, {Type: specs.PIDNamespace},
@@ -152,7 +160,7 @@ func TestContainerHooks(t *testing.T) {
 		}
 		for i, same := range []bool{false, path != "", true} {
 			kind := []string{"mnt", "net", "uts"}[i]
-			own, err := os.Readlink("/proc/self/ns/" + kind)
+			own, err := os.Readlink(self + kind)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -118,6 +118,9 @@ func TestLifeCycle(t *testing.T) {
 		}
 	}
 	refuse("resume of a created one", c.Resume)
+	step("pause of a created one", c.Pause, Paused)
+	refuse("start of a paused one", func() error { return c.Start(w.warn) })
+	step("resume to created", c.Resume, Created)
 	step("start", func() error { return c.Start(w.warn) }, Running)
 	refuse("second start", func() error { return c.Start(w.warn) })
 	refuse("delete of a running one", func() error { return c.Delete(false, w.warn) })

@@ -48,6 +48,9 @@ type State struct {
 	// may have died before it could write the result here.
 	InTransit bool `json:"inTransit,omitempty"`
 
+	// Unstarted says of a paused container that it was created, not running, before.
+	Unstarted bool `json:"unstarted,omitempty"`
+
 	// SandboxID is the container in whose sandbox this one runs, its own id or another.
 	SandboxID string `json:"sandboxID"`
 

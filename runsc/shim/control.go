@@ -43,6 +43,10 @@ func (s *service) freeze(id, verb string, to task.Status, topic string, event pr
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if st, _, _ := p.snapshot(); st == task.Status_CREATED {
+		// As containerd's own shim has it; the runtime would.
+		return nil, status.Errorf(codes.FailedPrecondition, "cannot %s task in created state", verb)
+	}
 	if err := c.rt.run(verb, id); err != nil {
 		return nil, fail(err)
 	}

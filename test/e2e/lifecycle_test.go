@@ -103,6 +103,7 @@ func (s *transcript) live(b *bundle) {
 	s.step("list", "--quiet")
 	s.words(r.detached(t, "create", "--bundle", b.dir, id), "exist")
 	s.step("pause", "no-such")
+	s.pauseCreated()
 	s.step("start", id)
 	s.status()
 	s.step("start", id)
@@ -142,6 +143,19 @@ func (s *transcript) live(b *bundle) {
 	s.step("delete", id)
 	s.step("state", id)
 	s.step("list", "--quiet")
+}
+
+// pauseCreated: a pause before the start keeps the program from being started, no more.
+func (s *transcript) pauseCreated() {
+	s.step("pause", s.id)
+	s.status()
+	s.words(s.step("start", s.id), "cannot start a container in the paused state")
+	s.status()
+	s.words(s.step("exec", s.id, "true"), "cannot exec in a paused container (use --ignore-paused to override)")
+	s.step("pause", s.id)
+	s.step("delete", s.id)
+	s.step("resume", s.id)
+	s.status()
 }
 
 // execDetached notes that a detached exec has a host process that ends with it.
