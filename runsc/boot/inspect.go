@@ -37,13 +37,25 @@ func (s *Sentry) Processes(id string) ([]control.Process, error) {
 		user, system, _, _ := tg.CPUTimes()
 		mono, _ := l.StartNS()
 		p := control.Process{
-			PID: tg.PIDIn(ns), PPID: tg.ParentIn(ns), UID: c.userNS.UID(l.Creds().RUID), Threads: len(tg.Tasks()), TTY: "?",
+			PID: tg.PIDIn(ns), PPID: tg.ParentIn(ns), UID: c.userNS.UID(l.Creds().EUID), GID: c.userNS.GID(l.Creds().EGID), Threads: len(tg.Tasks()), TTY: "?",
 			State: string(l.State().Letter()), StartUnix: (wall - (now - mono)) / abi.NsecPerSec,
-			CPUTimeMS: uint64(user+system) / 1_000_000, Cmd: commandLine(l.MM(), l.Comm()),
+			CPUTimeMS: uint64(user+system) / 1_000_000, Comm: l.Comm(), Cmd: commandLine(l.MM(), l.Comm()),
 		}
+		p.PGID, p.SID = tg.GroupIDs(ns)
+		p.VSZ, p.RSS = sizes(l.MM())
 		out = append(out, p)
 	}
 	return out, nil
+}
+
+// sizes are the bytes that a process has mapped, and those of them that it has touched.
+func sizes(m *mm.MM) (mapped, touched uint64) {
+	if m == nil || !m.TryIncUsers() {
+		return 0, 0
+	}
+	defer m.DecUsers()
+	s := m.Stats()
+	return s.VmSize, s.VmRSS
 }
 
 // maxCmd bounds the command line that ps shows.

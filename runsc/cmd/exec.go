@@ -56,7 +56,7 @@ func (a *app) execCommand() *cobra.Command {
 	f.StringVar(&e.pidFile, "pid-file", "", "specify the file to write the process id to")
 	f.StringVar(&e.innerPidFile, "internal-pid-file", "", "specify the file to write the process id inside the container to")
 	f.StringVar(&e.label, "process-label", "", "refused: SELinux labels are not supported in a sandbox")
-	f.StringVar(&e.apparmor, "apparmor", "", "accepted without effect: AppArmor does not reach into a sandbox")
+	f.StringVar(&e.apparmor, "apparmor", "", "without effect, as AppArmor does not reach into a sandbox; refused where the host has none")
 	f.BoolVar(&e.noNewPrivs, "no-new-privs", false, "set the no new privileges value for the process")
 	f.StringArrayVarP(&e.caps, "cap", "c", nil, "add a capability to the bounding set for the process")
 	f.IntVar(&e.preserveFDs, "preserve-fds", 0, "Pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)")
@@ -81,6 +81,9 @@ func (a *app) exec(id string, argv []string, e *execFlags) (int, error) {
 	p.Env = append(p.Env, env...)
 	opts := &container.ExecOptions{
 		Process: p, Stdio: [3]*os.File{os.Stdin, os.Stdout, os.Stderr}, ExtraFDs: extra, IgnorePaused: e.ignorePaused,
+	}
+	if err := callerTerminal(p, e.consoleSocket, e.detach); err != nil {
+		return 0, err
 	}
 	console, err := openConsole(p, e.consoleSocket, e.detach, &opts.Stdio)
 	if err != nil {
@@ -188,6 +191,10 @@ func (e *execFlags) build(base *specs.Process, argv []string) (*specs.Process, e
 		p.Cwd = e.cwd
 	}
 	if e.apparmor != "" {
+		// A caller that relies on a profile hears from runc, too, that there is none.
+		if on, _ := os.ReadFile("/sys/module/apparmor/parameters/enabled"); len(on) == 0 || on[0] != 'Y' {
+			return nil, errors.New("--apparmor: apparmor: config provided but apparmor not supported by this host")
+		}
 		p.ApparmorProfile = e.apparmor
 	}
 	if e.setNoNewPrivs {

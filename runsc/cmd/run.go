@@ -108,6 +108,11 @@ func (a *app) create(id string, r *runFlags) (*container.Creation, *container.Co
 	}
 	opts.ExtraFDs = extra
 	opts.Spec.Process.Env = append(opts.Spec.Process.Env, env...)
+	if r.spec == nil { // do is told whether to make one
+		if err := callerTerminal(opts.Spec.Process, r.consoleSocket, r.detach); err != nil {
+			return nil, nil, err
+		}
+	}
 	console, err := openConsole(opts.Spec.Process, r.consoleSocket, r.detach, &opts.Stdio)
 	if err != nil {
 		return nil, nil, err
@@ -205,6 +210,19 @@ func openConsole(p *specs.Process, socket string, detach bool, stdio *[3]*os.Fil
 	}
 	*stdio = console.Stdio()
 	return console, nil
+}
+
+// callerTerminal checks, as runc does, that there is somebody to talk to a terminal that no
+// engine takes: one of the standard files, or the controlling terminal behind them.
+func callerTerminal(p *specs.Process, socket string, detach bool) error {
+	if !p.Terminal || socket != "" || detach || isTTY(os.Stdin) || isTTY(os.Stdout) || isTTY(os.Stderr) {
+		return nil
+	}
+	tty, err := os.Open("/dev/tty")
+	if err != nil {
+		return fmt.Errorf("a terminal is wanted and there is none: %w", err)
+	}
+	return tty.Close()
 }
 
 // inheritedFDs collects the files of --preserve-fds and of socket activation

@@ -147,12 +147,18 @@ type idArgs struct {
 type Process struct {
 	PID       int32  `json:"pid"`
 	PPID      int32  `json:"ppid"`
+	PGID      int32  `json:"pgid"`
+	SID       int32  `json:"sid"`
 	UID       uint32 `json:"uid"`
+	GID       uint32 `json:"gid"`
 	Threads   int    `json:"threads"`
 	TTY       string `json:"tty"`
 	State     string `json:"state"`
 	StartUnix int64  `json:"startUnix"` // seconds
 	CPUTimeMS uint64 `json:"cpuTimeMS"`
+	VSZ       uint64 `json:"vsz"` // bytes
+	RSS       uint64 `json:"rss"` // bytes
+	Comm      string `json:"comm"`
 	Cmd       string `json:"cmd"`
 }
 
