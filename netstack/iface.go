@@ -420,5 +420,8 @@ func (s *Stack) SetForwarding(v6, on bool) error {
 	if v6 {
 		proto = ipv6.ProtocolNumber
 	}
+	if on {
+		s.forwarding.Store(true)
+	}
 	return errno(s.get().SetForwardingDefaultAndAllNICs(proto, on))
 }

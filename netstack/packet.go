@@ -17,7 +17,8 @@ import (
 // segments of up to 64 KiB go each way in one call, with their checksums left to the host.
 type packetLink struct {
 	ether
-	fd int
+	fd     int
+	router *atomic.Bool // whether the stack forwards; nil: it does not
 
 	started sync.Once
 	errors  atomic.Uint64 // frames that the host did not take
@@ -37,6 +38,8 @@ const (
 	vnetDataValid = 2
 	vnetTCPv4     = 1
 	vnetTCPv6     = 4
+	vnetUDP       = 5 // datagrams of one size (VIRTIO_NET_HDR_GSO_UDP_L4)
+	vnetECN       = 0x80
 
 	gsoMax   = 64 << 10
 	frameMax = vnetSize + header.EthernetMinimumSize + 4 + gsoMax + 1024
@@ -108,9 +111,20 @@ func (l *packetLink) read() {
 			return
 		}
 		if n >= vnetSize+header.EthernetMinimumSize {
-			l.deliver(frame[0], frame[vnetSize:n])
+			l.received(frame[:vnetSize], frame[vnetSize:n])
 		}
 	}
+}
+
+// received delivers a frame: its parts where it may have to travel on, and datagrams always
+// one by one.
+func (l *packetLink) received(v, frame []byte) {
+	onward := l.promisc.Load() || l.router != nil && l.router.Load()
+	if v[1]&^vnetECN != vnetUDP && (!onward || v[0]&vnetNeedsCsum == 0 && v[1] == 0) {
+		l.deliver(v[0], frame)
+		return
+	}
+	complete(v, frame, func(b []byte) { l.deliver(vnetDataValid, b) })
 }
 
 // deliver hands a frame to the stack.

@@ -27,7 +27,9 @@ type Stack struct {
 	once  sync.Once
 	built atomic.Bool
 	loUp  atomic.Bool // lo comes up with the stack
-	s     *stack.Stack
+
+	forwarding atomic.Bool // was asked for once: large segments are cut
+	s          *stack.Stack
 
 	closings closings
 	capture  *capture // nil: none; set before the stack is built

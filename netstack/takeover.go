@@ -50,6 +50,7 @@ func (s *Stack) Apply(c *Config, fds []int) error {
 				return fmt.Errorf("network interface %q: no packet socket came with it", h.Name)
 			}
 			ep := newPacketLink(fds[0], h.MAC, h.MTU)
+			ep.router = &s.forwarding
 			if h.Wire {
 				ep.wire = wire{whole: true, owner: s, index: h.Index}
 			}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // unkind is a server whose connections end badly, by the letter that they begin with: r is
@@ -110,5 +112,53 @@ python3 -c 'import socket; c = socket.create_connection(("%[1]s", 8002)); c.send
 	}
 	if lost := v.outside("iptables -nvxL | awk '$3 == \"DROP\" && $1 > 0' | grep -c DROP"); lost != "2\n" {
 		t.Errorf("chains that lost something: %s", lost)
+	}
+}
+
+// TestNetworkRouter: a namespace made inside reaches the other end through the sandbox's
+// interface (a pair and MASQUERADE, as an engine inside would do it), in segments of any size;
+// and a port of that interface leads into it (DNAT).
+func TestNetworkRouter(t *testing.T) {
+	v := newVeth(t)
+	dir := t.TempDir()
+	data := []byte(strings.Repeat("0123456789abcde\n", 200_000))
+	if err := os.WriteFile(filepath.Join(dir, "big"), data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	v.serve(dir, "python3", "-m", "http.server", "8001", "--bind", outside4)
+	v.serve(dir, "sh", "-c", "socat -u TCP-LISTEN:8002,bind="+outside4+",reuseaddr OPEN:got,creat")
+	v.serve(dir, "sh", "-c", "until socat -u TCP:"+inside4+":80,connect-timeout=3 OPEN:pulled,creat; do sleep 0.3; done 2>/dev/null")
+	a := v.networked(fmt.Sprintf(`
+mkdir -p /tmp/w; cd /tmp/w
+ip link add c0 type veth peer name c1
+unshare -n sleep 1000 & p=$!; until [ "$(readlink /proc/$p/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.1; done
+ip link set c1 netns $p
+inner() { nsenter -n -t $p "$@"; }
+ip addr add 10.1.0.1/24 dev c0; ip link set c0 up
+inner ip link set lo up; inner ip link set c1 up; inner ip addr add 10.1.0.2/24 dev c1; inner ip route add default via 10.1.0.1
+echo 1 > /proc/sys/net/ipv4/ip_forward
+export XTABLES_LOCKFILE=/tmp/lock
+iptables-legacy -t nat -A POSTROUTING -s 10.1.0.0/24 -o eth7 -j MASQUERADE
+iptables-legacy -t nat -A PREROUTING -i eth7 -p tcp --dport 80 -j DNAT --to-destination 10.1.0.2:8080
+for i in 1 2 3 4; do inner curl -s -m 10 --retry 9 --retry-connrefused -o big http://%[1]s:8001/big && break; done; md5sum < big
+inner python3 -c 'import socket; c = socket.create_connection(("%[1]s", 8002)); c.sendall(open("big", "rb").read())'
+inner timeout 40 socat -u OPEN:big TCP-LISTEN:8080
+for i in $(seq 50); do [ -z "$(inner ss -Htn)" ] && break; sleep 0.2; done
+kill $p
+`, outside4))
+	caps := append(a.spec.Process.Capabilities.Bounding, "CAP_SYS_ADMIN", "CAP_SYS_PTRACE")
+	a.spec.Process.Capabilities = &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps}
+	a.spec.Linux.ReadonlyPaths = nil
+	a.write()
+	got := a.run(ours(t), "")
+	want := v.outside("md5sum < " + filepath.Join(dir, "big"))
+	if got.out != want || got.code != 0 {
+		t.Errorf("received %q, want %q (exit %d)\n%s", got.out, want, got.code, got.err)
+	}
+	for _, name := range []string{"got", "pulled"} {
+		sum := v.outside("for i in $(seq 60); do cmp -s " + dir + "/" + name + " " + dir + "/big && break; sleep 0.3; done; md5sum < " + filepath.Join(dir, name))
+		if sum != want {
+			t.Errorf("%s: %q, want %q", name, sum, want)
+		}
 	}
 }
