@@ -6,6 +6,7 @@ require (
 	github.com/containerd/cgroups/v3 v3.0.5
 	github.com/containerd/containerd/api v1.10.0
 	github.com/containerd/ttrpc v1.2.7
+	github.com/godbus/dbus/v5 v5.1.0
 	github.com/hugelgupf/p9 v0.3.0
 	github.com/opencontainers/runtime-spec v1.3.0
 	github.com/pelletier/go-toml/v2 v2.4.3

@@ -6,7 +6,8 @@ runc strace gdb tmux vim lsof procps psmisc python3 python3-venv perl git openss
 bzip2 stress-ng file bc patch cpio findutils diffutils gawk sed grep tar gzip util-linux dpkg-dev apt-utils iproute2 nodejs npm golang-go
 iputils-ping curl nginx-light wrk redis-server iperf3 memcached postgresql openssh-server bind9-dnsutils dnsmasq-base
 traceroute net-tools netcat-openbsd socat tcpdump rsync
-docker.io containerd podman catatonit containernetworking-plugins crun iptables"
+docker.io containerd podman catatonit containernetworking-plugins crun iptables
+systemd dbus"
 missing=""
 for p in $packages; do
 	dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $p"

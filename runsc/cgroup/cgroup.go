@@ -23,6 +23,10 @@ type Cgroup struct {
 	// Dirs has the directory of each controller; Unified is the key of the v2 tree.
 	Dirs map[string]string `json:"dirs,omitempty"`
 
+	// Unit is the scope of systemd's that has the directories, in Slice; "": they are ours.
+	Unit  string `json:"unit,omitempty"`
+	Slice string `json:"slice,omitempty"`
+
 	// Optional: failures to make, join or set are warnings (rootless).
 	Optional bool `json:"optional,omitempty"`
 }
@@ -32,7 +36,7 @@ type Cgroup struct {
 // own group; an empty one means a group named like the container.
 func (h *Host) Plan(path, id string) (*Cgroup, error) {
 	if strings.Count(path, ":") == 2 && !strings.HasPrefix(path, "/") {
-		return nil, fmt.Errorf("linux.cgroupsPath: %q is systemd's form; give a path, or set the engine's cgroup driver to cgroupfs", path)
+		return nil, fmt.Errorf("linux.cgroupsPath: %q is systemd's form; give a path, --systemd-cgroup, or set the engine's cgroup driver to cgroupfs", path)
 	}
 	if path == "" {
 		path = id
@@ -229,6 +233,10 @@ func (c *Cgroup) removeEmpty() bool {
 // is given to those that are on their way.
 func (c *Cgroup) Delete() error {
 	var first error
+	if c.Unit != "" {
+		// Without processes it is on its way; the directories are removed in any case.
+		_ = c.StopUnit()
+	}
 	for _, dir := range c.dirs() {
 		if err := removeTree(dir); err != nil && first == nil {
 			first = fmt.Errorf("remove cgroup: %w", err)

@@ -6,6 +6,11 @@
 // application may have is counted by the Sentry; the host's pids limit is a wider fence
 // around it (see hostPids). Pausing is the Sentry's work, so the freezer is not used.
 //
+// With --systemd-cgroup the directories are those of a scope, a transient unit that systemd
+// makes around the first process (Delegate=yes, so that what is in it is ours). Limits are
+// written into the directories all the same, and those that systemd knows are told to it too:
+// it writes its own values there whenever it reads its configuration again.
+//
 // Key types: Host (what is mounted where), Cgroup (the directories of one container,
 // stored in its state). Neighbours: runsc/container. There are no locks.
 package cgroup

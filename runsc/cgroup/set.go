@@ -41,6 +41,11 @@ func (c *Cgroup) Set(r *specs.LinuxResources) error {
 		}
 		list = c.settingsV1(r)
 	}
+	if c.Unit != "" {
+		if err := c.tellSystemd(r, list); err != nil {
+			return err
+		}
+	}
 	for _, s := range list {
 		if err := c.write(s); err != nil && !c.Optional {
 			return err

@@ -90,7 +90,6 @@ func TestBadInput(t *testing.T) {
 		{"create --console-socket /nosock -b " + term + " x", 1, "dial unix /nosock"},
 		{"create --console-socket /nosock -b " + good + " x", 1, "cannot use console socket"},
 		{"run --preserve-fds 300 -b " + good + " x", 1, "--preserve-fds"},
-		{"--systemd-cgroup create -b " + good + " x", 1, "--systemd-cgroup is not supported"},
 		{"list --format yaml", 1, "invalid format option"},
 		{"--log-format xml list", 1, "invalid log-format"},
 		{"--rootless maybe list", 1, "--rootless"},

@@ -32,7 +32,7 @@ func featureList() *features.Features {
 		Linux: &features.Linux{
 			Namespaces:   spec.Namespaces,
 			Capabilities: spec.Capabilities,
-			Cgroup:       &features.Cgroup{V1: &yes, V2: &yes, Systemd: &no, SystemdUser: &no, Rdma: &no},
+			Cgroup:       &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &no, Rdma: &no},
 			Seccomp: &features.Seccomp{
 				Enabled: &yes, Actions: spec.SeccompActions, Operators: spec.SeccompOperators, Archs: spec.SeccompArchs,
 				KnownFlags: spec.SeccompFlags, SupportedFlags: spec.SeccompFlags,

@@ -169,7 +169,7 @@ func (a *app) globalFlags(root *cobra.Command) {
 	f.StringVar(&a.logPath, "log", "", "set the log file to write runsc logs to (default is '/dev/stderr')")
 	f.StringVar(&a.logFormat, "log-format", "text", "set the log format ('text' or 'json')")
 	f.BoolVar(&a.debug, "debug", false, "enable debug logging")
-	f.BoolVar(&a.systemd, "systemd-cgroup", false, "refused: control groups are made by path (cgroupfs)")
+	f.BoolVar(&a.systemd, "systemd-cgroup", false, "have systemd make the control groups: linux.cgroupsPath is slice:prefix:name")
 	f.StringVar(&a.rootless, "rootless", "auto", "ignore cgroup permission errors ('true', 'false', or 'auto')")
 	f.String("criu", "", "ignored, for compatibility")
 	_ = f.MarkHidden("criu")

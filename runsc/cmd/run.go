@@ -140,8 +140,8 @@ func (a *app) createOptions(id string, r *runFlags) (*container.CreateOptions, e
 	if err := container.CheckID(id); err != nil {
 		return nil, err
 	}
-	if a.systemd {
-		return nil, errors.New("--systemd-cgroup is not supported; set the engine's cgroup driver to cgroupfs")
+	if a.systemd && a.isRootless() {
+		return nil, errors.New("--systemd-cgroup needs root; set the engine's cgroup driver to cgroupfs")
 	}
 	bundle, err := filepath.Abs(r.bundle)
 	if err != nil {
@@ -180,7 +180,7 @@ func (a *app) createOptions(id string, r *runFlags) (*container.CreateOptions, e
 	return &container.CreateOptions{
 		ID: id, Bundle: bundle, Spec: s, Flags: flags, PidFile: r.pidFile,
 		Stdio:    [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
-		Rootless: a.isRootless(), NoCgroup: r.noCgroup, ResolvConf: r.spec != nil, Starter: a.starter, Warn: a.log.warn,
+		Rootless: a.isRootless(), SystemdCgroup: a.systemd, NoCgroup: r.noCgroup, ResolvConf: r.spec != nil, Starter: a.starter, Warn: a.log.warn,
 	}, nil
 }
 

@@ -34,6 +34,9 @@ type CreateOptions struct {
 	// Rootless makes failures of cgroups warnings.
 	Rootless bool
 
+	// SystemdCgroup has systemd make the groups.
+	SystemdCgroup bool
+
 	// NoCgroup leaves the processes in runsc's own groups.
 	NoCgroup bool
 
@@ -68,6 +71,7 @@ type creator struct {
 	c    *Container
 	sb   Handle
 	args control.CreateArgs
+	unit bool // systemd has made the scope
 	ran  bool // hooks have run: poststop hooks must
 	net  *hostnet.Network
 	user *userNetwork // --network user; nil: another
@@ -141,7 +145,14 @@ func (cr *creator) prepare(s *Store) error {
 		if opts.Spec.Linux != nil {
 			path = opts.Spec.Linux.CgroupsPath
 		}
-		if st.Cgroup, err = host.Plan(path, opts.ID); err != nil {
+		plan := host.Plan
+		if opts.SystemdCgroup {
+			if err := cgroup.CheckSystemd(); err != nil {
+				return err
+			}
+			plan = host.PlanSystemd
+		}
+		if st.Cgroup, err = plan(path, opts.ID); err != nil {
 			return err
 		}
 		st.Cgroup.Optional = opts.Rootless
@@ -157,7 +168,7 @@ func (cr *creator) prepare(s *Store) error {
 // processes makes control groups and starts what the container needs on the host.
 func (cr *creator) processes() error {
 	c, opts := cr.c, cr.opts
-	if c.Cgroup != nil {
+	if c.Cgroup != nil && c.Cgroup.Unit == "" {
 		if err := c.Cgroup.Create(); err != nil {
 			return err
 		}
@@ -260,7 +271,7 @@ func (cr *creator) pidsOf() (string, error) {
 // adopt is called for each new process before it does anything.
 func (cr *creator) adopt(pid int) error {
 	if cr.c.Cgroup != nil {
-		if err := cr.c.Cgroup.Join(pid); err != nil {
+		if err := cr.join(pid); err != nil {
 			return err
 		}
 	}
@@ -272,6 +283,27 @@ func (cr *creator) adopt(pid int) error {
 		}
 	}
 	return nil
+}
+
+// join moves a process into the groups, which systemd makes around the first one.
+func (cr *creator) join(pid int) error {
+	g := cr.c.Cgroup
+	if g.Unit == "" || cr.unit {
+		return g.Join(pid)
+	}
+	if err := g.StartUnit(pid, "runsc container "+cr.c.ID); err != nil {
+		return err
+	}
+	cr.unit = true
+	// systemd makes groups of the controllers that it knows, and removes others while they
+	// are empty: limits come after the process.
+	if err := g.Create(); err != nil {
+		return err
+	}
+	if err := g.Join(pid); err != nil {
+		return err
+	}
+	return g.Set(hostResources(cr.c))
 }
 
 func (cr *creator) warn(text string) {

@@ -40,7 +40,8 @@ var badCases = []badCase{
 	{name: "unknown global flag", args: []string{"--florp", "list"}, says: []string{"florp"}, usage: true},
 	{name: "bad log format", args: []string{"--log-format", "xml", "list"}, says: []string{"log-format", "text or json"}},
 	{name: "bad overlay", args: []string{"--overlay", "some", "list"}, says: []string{"--overlay", "root, all, none"}, noRunc: "no such flag"},
-	{name: "systemd cgroups", args: []string{"--systemd-cgroup", "run", "--bundle", "BUNDLE", "ID"}, says: []string{"--systemd-cgroup", "cgroupfs"}},
+	{name: "systemd cgroups", args: []string{"--systemd-cgroup", "run", "--bundle", "BUNDLE", "ID"},
+		edit: func(s *specs.Spec) { s.Linux.CgroupsPath = "no-slice" }, says: []string{"systemd cgroups"}}, // also where there is one
 	{name: "bad preserve-fds", args: []string{"run", "--preserve-fds", "7", "--bundle", "BUNDLE", "ID"}, says: []string{"preserved-fd"}},
 	{name: "pid file nowhere", args: []string{"run", "--pid-file", "/no/such/dir/pid", "--bundle", "BUNDLE", "ID"}, says: []string{"--pid-file", "/no/such/dir"}},
 	{name: "log nowhere", args: []string{"--log", "/no/such/dir/log", "run", "--bundle", "BUNDLE", "ID"}, says: []string{"--log", "/no/such/dir"}},
