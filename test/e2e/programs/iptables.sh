@@ -25,7 +25,7 @@ try:
 except OSError as e: print(errno.errorcode.get(e.errno, e))
 P
 echo 1 > /proc/sys/net/ipv4/ip_forward; cat /proc/sys/net/ipv4/conf/all/forwarding
-python3 /run/serve.py 0.0.0.0 8080 router & ip netns exec S python3 /run/serve.py 0.0.0.0 8080 server &
+python3 /run/serve.py 0.0.0.0 8080 router & servers=$!; ip netns exec S python3 /run/serve.py 0.0.0.0 8080 server & servers="$servers $!"
 until [ -e /run/router ] && [ -e /run/server ]; do sleep 0.1; done
 ask="python3 /run/ask.py"; c="ip netns exec C python3 /run/ask.py"
 $i -S; $i -t nat -S; cat /proc/net/ip_tables_names
@@ -55,5 +55,5 @@ done
 $i -N A; $i -N B; $i -A INPUT -j A; $i -A A -j B; $i -A B -j A 2>/dev/null; echo loop $?; $i -F; $i -X
 ip6tables-legacy -t nat -A OUTPUT -p tcp --dport 80 -j REDIRECT --to-ports 8080; ip6tables-legacy -t nat -S
 setpriv --bounding-set -net_admin --inh-caps -net_admin $i -S 2>/dev/null; echo $?
-kill $(jobs -p) 2>/dev/null
+kill $servers
 '
