@@ -71,11 +71,15 @@ type creator struct {
 	c    *Container
 	sb   Handle
 	args control.CreateArgs
-	unit bool // systemd has made the scope
 	ran  bool // hooks have run: poststop hooks must
 	net  *hostnet.Network
 	user *userNetwork // --network user; nil: another
-	pod  *Container   // whose sandbox it joins; nil: none
+
+	// scope is what systemd is to make around the first process. It is not the container's
+	// before that: one of the same name may be somebody else's.
+	scope *cgroup.Cgroup
+
+	pod *Container // whose sandbox it joins; nil: none
 }
 
 // Create makes a container up to the state created and returns it locked. On an error
@@ -145,17 +149,16 @@ func (cr *creator) prepare(s *Store) error {
 		if opts.Spec.Linux != nil {
 			path = opts.Spec.Linux.CgroupsPath
 		}
-		plan := host.Plan
 		if opts.SystemdCgroup {
-			if err := cgroup.CheckSystemd(); err != nil {
-				return err
+			if err = cgroup.CheckSystemd(); err == nil {
+				cr.scope, err = host.PlanSystemd(path, opts.ID)
 			}
-			plan = host.PlanSystemd
+		} else if st.Cgroup, err = host.Plan(path, opts.ID); err == nil {
+			st.Cgroup.Optional = opts.Rootless
 		}
-		if st.Cgroup, err = plan(path, opts.ID); err != nil {
+		if err != nil {
 			return err
 		}
-		st.Cgroup.Optional = opts.Rootless
 	}
 	dir, lock, err := s.newDir(st)
 	if err != nil {
@@ -168,7 +171,7 @@ func (cr *creator) prepare(s *Store) error {
 // processes makes control groups and starts what the container needs on the host.
 func (cr *creator) processes() error {
 	c, opts := cr.c, cr.opts
-	if c.Cgroup != nil && c.Cgroup.Unit == "" {
+	if c.Cgroup != nil {
 		if err := c.Cgroup.Create(); err != nil {
 			return err
 		}
@@ -270,10 +273,8 @@ func (cr *creator) pidsOf() (string, error) {
 
 // adopt is called for each new process before it does anything.
 func (cr *creator) adopt(pid int) error {
-	if cr.c.Cgroup != nil {
-		if err := cr.join(pid); err != nil {
-			return err
-		}
+	if err := cr.join(pid); err != nil {
+		return err
 	}
 	if p := cr.opts.Spec.Process; p != nil && p.OOMScoreAdj != nil {
 		file := filepath.Join("/proc", strconv.Itoa(pid), "oom_score_adj")
@@ -288,22 +289,29 @@ func (cr *creator) adopt(pid int) error {
 // join moves a process into the groups, which systemd makes around the first one.
 func (cr *creator) join(pid int) error {
 	g := cr.c.Cgroup
-	if g.Unit == "" || cr.unit {
+	if g != nil {
 		return g.Join(pid)
 	}
-	if err := g.StartUnit(pid, "runsc container "+cr.c.ID); err != nil {
+	if g = cr.scope; g == nil {
+		return nil
+	}
+	err := g.StartUnit(pid, "runsc container "+cr.c.ID)
+	if err != nil {
 		return err
 	}
-	cr.unit = true
 	// systemd makes groups of the controllers that it knows, and removes others while they
 	// are empty: limits come after the process.
-	if err := g.Create(); err != nil {
-		return err
+	if err = g.Create(); err == nil {
+		err = g.Join(pid)
 	}
-	if err := g.Join(pid); err != nil {
-		return err
+	if err == nil {
+		err = g.Set(hostResources(cr.c))
 	}
-	return g.Set(hostResources(cr.c))
+	if err != nil {
+		return errors.Join(err, g.StopUnit(), g.Delete())
+	}
+	cr.c.Cgroup = g
+	return nil
 }
 
 func (cr *creator) warn(text string) {

@@ -13,7 +13,8 @@ import (
 // does without it: engines then say that it was killed, and not why.
 func (cr *creator) witness() *sandbox.Witness {
 	r := hostResources(cr.c)
-	if r == nil || r.Memory == nil || r.Memory.Limit == nil || *r.Memory.Limit <= 0 || cr.c.Cgroup == nil || cr.c.Cgroup.Optional {
+	if r == nil || r.Memory == nil || r.Memory.Limit == nil || *r.Memory.Limit <= 0 ||
+		cr.scope == nil && (cr.c.Cgroup == nil || cr.c.Cgroup.Optional) {
 		return nil
 	}
 	// The OOM killer looks at what a process has and at its score: a Sentry that has nearly all
