@@ -21,12 +21,12 @@ var socketRows = []Row{
 	full(abi.SYS_GETSOCKNAME, "getsockname", Getsockname, FD, Buf, Buf),
 	full(abi.SYS_GETPEERNAME, "getpeername", Getpeername, FD, Buf, Buf),
 	full(abi.SYS_SHUTDOWN, "shutdown", Shutdown, FD, Int),
-	partial(abi.SYS_SETSOCKOPT, "setsockopt", Setsockopt, "the options that the families know; socket filters of AF_PACKET only, no IP options; iptables without the rarer matches and targets, NAT to one address", FD, Int, Int, Buf, Int),
+	partial(abi.SYS_SETSOCKOPT, "setsockopt", Setsockopt, "the options that the families know; no socket filters of TCP and none of bpf(2), no IP options; iptables without the rarer matches and targets, NAT to one address", FD, Int, Int, Buf, Int),
 	partial(abi.SYS_GETSOCKOPT, "getsockopt", Getsockopt, "the options that the families know", FD, Int, Int, Buf, Buf),
 	full(abi.SYS_SENDTO, "sendto", Sendto, FD, Buf, Hex, Hex, Buf, Int),
 	full(abi.SYS_RECVFROM, "recvfrom", Recvfrom, FD, Buf, Hex, Hex, Buf, Buf),
-	partial(abi.SYS_SENDMSG, "sendmsg", Sendmsg, "no urgent data over TCP, no MSG_ZEROCOPY", FD, Buf, Hex),
-	partial(abi.SYS_RECVMSG, "recvmsg", Recvmsg, "no urgent data over TCP", FD, Buf, Hex),
+	partial(abi.SYS_SENDMSG, "sendmsg", Sendmsg, "no urgent data (MSG_OOB) over TCP, no MSG_ZEROCOPY", FD, Buf, Hex),
+	partial(abi.SYS_RECVMSG, "recvmsg", Recvmsg, "no urgent data (MSG_OOB) over TCP", FD, Buf, Hex),
 	partial(abi.SYS_SENDMMSG, "sendmmsg", Sendmmsg, "as sendmsg", FD, Buf, Int, Hex),
 	partial(abi.SYS_RECVMMSG, "recvmmsg", Recvmmsg, "as recvmsg", FD, Buf, Int, Hex, Buf),
 }
@@ -267,7 +267,7 @@ func attachFilter(t *kernel.Task, s socket.Filterer, addr abi.Addr, n int) error
 	if err != nil {
 		return err
 	}
-	if prog.Len == 0 || prog.Len > maxFilter {
+	if prog.Len == 0 || prog.Len > maxFilter || prog.Filter == 0 {
 		return abi.EINVAL
 	}
 	insns, err := prog.copyIn(t)

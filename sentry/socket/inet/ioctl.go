@@ -21,7 +21,11 @@ func (s *Socket) Ioctl(ctx *vfs.Context, _ *vfs.File, cmd uint32, arg uint64, me
 		if listening {
 			return 0, abi.EINVAL
 		}
-		return 0, mem.CopyOut(addr, i32(s.ep.Load().ReadQueue()))
+		n := s.ep.Load().ReadQueue()
+		if n > 0 && s.filtering() {
+			n, _ = s.firstSize(s.ep.Load())
+		}
+		return 0, mem.CopyOut(addr, i32(n))
 	case abi.TIOCOUTQ:
 		s.mu.Lock()
 		listening := s.listening

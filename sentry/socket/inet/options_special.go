@@ -81,6 +81,8 @@ func (s *Socket) getSocket(_ *vfs.Context, name, n int) ([]byte, error) {
 	switch name {
 	case abi.SO_ACCEPTCONN:
 		return i32(b2i(s.listening)), nil
+	case abi.SO_LOCK_FILTER:
+		return i32(b2i(s.filter.Locked())), nil
 	case abi.SO_SNDBUF:
 		if s.opts.sendBuf != 0 {
 			send = int(s.opts.sendBuf)
@@ -262,9 +264,11 @@ func (s *Socket) setSocket(ctx *vfs.Context, name int, v []byte) error {
 		}
 		return nil
 	case abi.SO_ATTACH_FILTER, abi.SO_ATTACH_BPF:
-		return abi.ENOPROTOOPT // TODO: socket filters
+		return abi.ENOPROTOOPT // TODO: programs of bpf(2)
 	case abi.SO_DETACH_FILTER:
-		return abi.ENOENT
+		return s.filter.Set(s.acct, nil)
+	case abi.SO_LOCK_FILTER:
+		return s.filter.Lock(n != 0)
 	}
 	return errNotSpecial
 }

@@ -96,7 +96,6 @@ var optTable = []optRow{
 	{abi.SOL_SOCKET, abi.SO_TIMESTAMPING, 0, 0, 0, 0, 0xffff, onAll, 0},
 	{abi.SOL_SOCKET, abi.SO_RXQ_OVFL, 0, 0, 0, minI, maxI, onAll, boolean},
 	{abi.SOL_SOCKET, abi.SO_ZEROCOPY, 0, 0, 0, 0, 1, onTCP | onUDP, 0},
-	{abi.SOL_SOCKET, abi.SO_LOCK_FILTER, 0, 0, 0, minI, maxI, onAll, boolean},
 	{abi.SOL_SOCKET, abi.SO_SELECT_ERR_QUEUE, 0, 0, 0, minI, maxI, onAll, boolean},
 	{abi.SOL_SOCKET, abi.SO_WIFI_STATUS, 0, 0, 0, minI, maxI, onAll, boolean},
 	{abi.SOL_SOCKET, abi.SO_NOFCS, 0, 0, 0, minI, maxI, onAll, boolean},

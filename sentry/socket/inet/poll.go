@@ -32,6 +32,11 @@ func (s *Socket) Poll() wait.Mask {
 		m |= wait.Hup
 	}
 	r := ep.Ready(waiter.EventIn | waiter.EventOut)
+	if r&waiter.EventIn != 0 && s.filtering() {
+		if _, ok := s.firstSize(ep); !ok {
+			r &^= waiter.EventIn
+		}
+	}
 	if r&waiter.EventIn != 0 {
 		m |= readable
 	}

@@ -46,6 +46,10 @@ type Socket struct {
 	err        abi.Errno      // pending; taken over from the endpoint by Poll
 	opts       options
 	stamp      time.Time // of the packet received last (SIOCGSTAMP)
+	filter     socket.Filter
+
+	// filterMu is held while packets are looked at and taken, before mu.
+	filterMu sync.Mutex
 
 	chargeMu sync.Mutex
 	charged  uint64
@@ -201,6 +205,7 @@ func (s *Socket) Close() {
 		return
 	}
 	s.closed = true
+	s.filter.Close(s.acct)
 	ep := s.ep.Load()
 	s.mu.Unlock()
 	s.ns.remove(s)

@@ -253,7 +253,7 @@ func (s *Socket) recvPacket(m *socket.Message, flags int) (int, error) {
 		if s.filters() {
 			w = &first
 		}
-		r, err := ep.Read(w, flags&abi.MSG_PEEK != 0)
+		r, err := s.read(ep, w, flags&abi.MSG_PEEK != 0)
 		if err == abi.EPIPE {
 			return 0, abi.EAGAIN // as for unix sockets: socket.Recv knows of the shutdown
 		}

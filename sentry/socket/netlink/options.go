@@ -3,6 +3,7 @@ package netlink
 import (
 	"encoding/binary"
 
+	"lazaret/sentry/kernel/bpf"
 	"lazaret/sentry/vfs"
 	"lazaret/syscalls/abi"
 )
@@ -44,6 +45,11 @@ func (s *Socket) getSocketLocked(name int) ([]byte, error) {
 		return i32(212992), nil
 	case abi.SO_RCVBUF:
 		return i32(s.rcvbuf), nil
+	case abi.SO_LOCK_FILTER:
+		if s.filter.Locked() {
+			return i32(1), nil
+		}
+		return i32(0), nil
 	case abi.SO_ACCEPTCONN, abi.SO_PASSCRED, abi.SO_REUSEADDR, abi.SO_KEEPALIVE, abi.SO_BROADCAST:
 		return i32(0), nil
 	case abi.SO_RCVTIMEO_OLD, abi.SO_SNDTIMEO_OLD:
@@ -114,10 +120,20 @@ func (s *Socket) setSocketLocked(ctx *vfs.Context, name, v int, value []byte) er
 		return nil
 	case abi.SO_REUSEADDR, abi.SO_KEEPALIVE, abi.SO_BROADCAST, abi.SO_PRIORITY, abi.SO_PASSCRED, abi.SO_TIMESTAMP:
 		return nil
-	case abi.SO_ATTACH_FILTER:
-		return abi.ENOPROTOOPT // TODO: socket filters
 	case abi.SO_DETACH_FILTER:
-		return abi.ENOENT
+		return s.filter.Set(s.acct, nil)
+	case abi.SO_LOCK_FILTER:
+		return s.filter.Lock(v != 0)
 	}
 	return abi.ENOPROTOOPT
+}
+
+// AttachFilter implements socket.Filterer.
+func (s *Socket) AttachFilter(p *bpf.Program) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return abi.EBADF
+	}
+	return s.filter.Set(s.acct, p)
 }

@@ -7,6 +7,7 @@ import (
 
 	"lazaret/netstack"
 	"lazaret/sentry/auth"
+	"lazaret/sentry/kernel/bpf"
 	"lazaret/sentry/memfile"
 	"lazaret/sentry/socket"
 	"lazaret/sentry/socket/inet"
@@ -78,6 +79,7 @@ type Socket struct {
 	rcvbuf int
 	flags  uint32 // SOL_NETLINK options, bit = option number
 	times  [2]abi.Timeval
+	filter socket.Filter
 }
 
 // message is a datagram that waits.
@@ -135,6 +137,7 @@ func (s *Socket) Close() {
 	}
 	was := s.closed
 	s.closed, s.msgs = true, nil
+	s.filter.Close(s.acct)
 	n := s.bytes
 	s.bytes = 0
 	s.mu.Unlock()
@@ -340,9 +343,10 @@ func (s *Socket) deliverAll(b []byte) {
 // (ENOBUFS).
 func (s *Socket) deliver(m message) {
 	s.mu.Lock()
-	n := len(m.data)
+	n, pass := s.filter.Pass(&bpf.Packet{Data: m.data}, 1)
+	m.data = m.data[:n]
 	switch {
-	case s.closed:
+	case s.closed, !pass:
 	case s.bytes+n > maxQueue || s.acct != nil && s.acct.Charge(uint64(n)) != nil:
 		s.err = abi.ENOBUFS
 	default:

@@ -264,6 +264,7 @@ func (s *Socket) Close() {
 		return
 	}
 	s.closed = true
+	s.filter.Close(s.acct)
 	s.ns.forget(s)
 	s.shutdown = shutRecv | shutSend
 	peer, name, path, pending, h := s.peer, s.name, s.path, s.pending, s.host.Swap(nil)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"lazaret/sentry/kernel/bpf"
 	"lazaret/sentry/socket"
 	"lazaret/sentry/uio"
 	"lazaret/sentry/vfs"
@@ -97,6 +98,8 @@ func (s *Socket) GetOption(ctx *vfs.Context, level, name, n int) ([]byte, error)
 		return timeval(o.rcvTime), nil
 	case abi.SO_SNDTIMEO_OLD, abi.SO_SNDTIMEO_NEW:
 		return timeval(o.sndTime), nil
+	case abi.SO_LOCK_FILTER:
+		return i32(b2i(s.filter.Locked())), nil
 	case abi.SO_PEEK_OFF:
 		return i32(-1), nil
 	}
@@ -205,10 +208,24 @@ func (s *Socket) SetOption(ctx *vfs.Context, level, name int, value []byte) erro
 		}
 		copy(o.linger[:], value)
 		return nil
+	case abi.SO_DETACH_FILTER:
+		return s.filter.Set(s.acct, nil)
+	case abi.SO_LOCK_FILTER:
+		return s.filter.Lock(v != 0)
 	case abi.SO_TYPE, abi.SO_DOMAIN, abi.SO_PROTOCOL, abi.SO_ERROR, abi.SO_ACCEPTCONN:
 		return abi.ENOPROTOOPT
 	}
 	return s.setTimesLocked(name, v, value)
+}
+
+// AttachFilter implements socket.Filterer: a filter of datagrams. Streams have it for nothing.
+func (s *Socket) AttachFilter(p *bpf.Program) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return abi.EBADF
+	}
+	return s.filter.Set(s.acct, p)
 }
 
 func (s *Socket) setTimesLocked(name, v int, value []byte) error {

@@ -1,6 +1,7 @@
 package unix
 
 import (
+	"lazaret/sentry/kernel/bpf"
 	"lazaret/sentry/socket"
 	"lazaret/sentry/vfs"
 	"lazaret/sentry/wait"
@@ -257,6 +258,12 @@ func (s *Socket) deliver(to *Socket, msg *message) error {
 		to.mu.Unlock()
 		return s.deadPeer(to)
 	}
+	n, pass := to.filter.Pass(&bpf.Packet{Data: msg.data}, 1)
+	if !pass {
+		to.mu.Unlock()
+		discard([]*message{msg}) // the sender does not learn of it
+		return nil
+	}
 	if (to.host.Load() != nil || to.peer != nil && to.peer != s) && s.typ == abi.SOCK_DGRAM {
 		to.mu.Unlock()
 		return abi.EPERM
@@ -269,6 +276,7 @@ func (s *Socket) deliver(to *Socket, msg *message) error {
 		to.mu.Unlock()
 		return abi.EAGAIN
 	}
+	msg.data = msg.data[:n]
 	to.recv.push(msg)
 	to.mu.Unlock()
 	to.queue.Notify(wait.In | abi.POLLRDNORM)

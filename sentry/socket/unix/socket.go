@@ -60,6 +60,7 @@ type Socket struct {
 	creds, peerCreds   socket.Ucred // creds: of who made or listened
 	groups, peerGroups []auth.KGID
 	opts               options
+	filter             socket.Filter
 }
 
 const (
