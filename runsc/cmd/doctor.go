@@ -61,7 +61,7 @@ func (a *app) examine() []finding {
 		{"caller", true, false, fmt.Sprintf("uid %d%s", os.Geteuid(), map[bool]string{true: ", rootless"}[a.isRootless()]), ""},
 	}
 	list = append(list, namespaces()...)
-	list = append(list, userNamespace(), ptraceScope(), trapPlatform(), seccompMode(), kvmDevice())
+	list = append(list, userNamespace(), ptracePlatform(), trapPlatform(), seccompMode(), kvmDevice())
 	list = append(list, cgroups(), openat2(), pidfd(), devPtmx(), a.stateDir())
 	return list
 }
@@ -96,10 +96,19 @@ func userNamespace() finding {
 	return f
 }
 
-func ptraceScope() finding {
-	f := finding{what: "platform ptrace", ok: true, must: true, text: "usable"}
-	if readTrim("/proc/sys/kernel/yama/ptrace_scope") == "3" {
+// ptracePlatform looks at the platform that must work where trap does not. There is no
+// process 0: where ptrace is permitted that is the answer.
+func ptracePlatform() finding {
+	return ptraceFinding(readTrim("/proc/sys/kernel/yama/ptrace_scope"), unix.PtraceCont(0, 0), !trapPlatform().ok)
+}
+
+func ptraceFinding(scope string, probe error, must bool) finding {
+	f := finding{what: "platform ptrace", ok: true, must: must, text: "usable"}
+	switch {
+	case scope == "3":
 		f.ok, f.text, f.do = false, "kernel.yama.ptrace_scope is 3", "set it to 0, 1 or 2 at boot; 3 cannot be undone before a restart"
+	case probe != nil && probe != unix.ESRCH:
+		f.ok, f.text, f.do = false, probe.Error(), "allow ptrace in the seccomp filter or security module that runsc runs under"
 	}
 	return f
 }
