@@ -54,12 +54,21 @@ func Load(bundle string) (*specs.Spec, []string, error) {
 	return spec, warnings, nil
 }
 
+// notFound is the error of a bundle without a configuration; it is fs.ErrNotExist.
+type notFound string
+
+func (n notFound) Error() string {
+	return fmt.Sprintf("JSON specification file %s not found; give a bundle directory with --bundle, or make one with runsc spec", string(n))
+}
+
+func (notFound) Unwrap() error { return fs.ErrNotExist }
+
 // readBounded reads a regular file of at most MaxConfigSize bytes.
 func readBounded(path string) ([]byte, error) {
 	// O_NONBLOCK: a FIFO in place of the file must not hang us.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("JSON specification file %s not found; give a bundle directory with --bundle, or make one with runsc spec", path)
+		return nil, notFound(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open configuration: %w", err)
@@ -103,6 +112,9 @@ func DecodeProcess(data []byte) (*specs.Process, error) {
 // LoadProcess reads and checks a process.json.
 func LoadProcess(path string) (*specs.Process, error) {
 	data, err := readBounded(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: no such file; --process names a process.json, as config.json's \"process\"", path)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -263,3 +263,11 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestLoadProcessNotThere: the message is about the process, not about a bundle.
+func TestLoadProcessNotThere(t *testing.T) {
+	_, err := LoadProcess("/no/such/process.json")
+	if err == nil || !strings.Contains(err.Error(), "/no/such/process.json") || strings.Contains(err.Error(), "bundle") {
+		t.Errorf("%v", err)
+	}
+}
