@@ -242,9 +242,13 @@ func (s *Sentry) maps(c *container, pid int32) (string, error) {
 		}
 		fmt.Fprintf(&b, "process %d (%s)\n", n, tg.Leader().Comm())
 		m.Maps(func(v *mm.VMAInfo) {
-			fmt.Fprintf(&b, "%012x-%012x %v %s\n", v.Start, v.End, v.Prot, v.Name)
+			perms := v.Perms()
+			fmt.Fprintf(&b, "%012x-%012x %s %s\n", v.Start, v.End, perms[:], v.Name)
 		})
 		m.DecUsers()
+	}
+	if pid != 0 && b.Len() == 0 {
+		return "", fmt.Errorf("no process %d with an address space in container %q; runsc ps %s lists them", pid, c.id, c.id)
 	}
 	return b.String(), nil
 }

@@ -146,6 +146,20 @@ type VMAInfo struct {
 	Rss, Anonymous, SharedClean, SharedDirty, PrivateClean, PrivateDirty, Pss uint64
 }
 
+// Perms is the mapping's protection as /proc/PID/maps shows it: "r-xp".
+func (v *VMAInfo) Perms() [4]byte {
+	perms := [4]byte{'-', '-', '-', 'p'}
+	for i, a := range [...]platform.Access{platform.Read, platform.Write, platform.Exec} {
+		if v.Prot&a != 0 {
+			perms[i] = "rwx"[i]
+		}
+	}
+	if v.Shared {
+		perms[3] = 's'
+	}
+	return perms
+}
+
 // Maps calls f for each mapping in address order, with no lock held.
 func (m *MM) Maps(f func(*VMAInfo)) { m.maps(f, false) }
 

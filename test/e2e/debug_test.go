@@ -3,6 +3,7 @@ package e2e
 import (
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -13,11 +14,14 @@ func TestDebug(t *testing.T) {
 	for flag, want := range map[string]string{
 		"--stacks": `(?s)task 1 of process 1 \(sh\): [RSD].*goroutine \d+`,
 		"--mounts": `(?m)^\d+ \d+ \d+:\d+ / /proc .* - proc proc `,
-		"--maps=1": `(?s)process 1 \(sh\).* /bin/busybox`,
+		"--maps=1": `(?s)process 1 \(sh\).* r-xp /bin/busybox`,
 	} {
 		if a := r.do(t, "", "debug", flag, id); a.code != 0 || !regexp.MustCompile(want).MatchString(a.out) {
 			t.Errorf("debug %s: exit code %d, want %q\n%s%s", flag, a.code, want, a.out, a.err)
 		}
+	}
+	if a := r.do(t, "", "debug", "--maps=99", id); a.code != 1 || !strings.Contains(a.err, "no process 99") {
+		t.Errorf("debug --maps=99: exit code %d\n%s%s", a.code, a.out, a.err)
 	}
 	counter := func(name string) uint64 {
 		out := r.do(t, "", "debug", "--platform-stats", id).must(t, "debug").out

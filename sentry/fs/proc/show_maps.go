@@ -17,16 +17,10 @@ func mapsLine(b *pseudo.Buf, v *mm.VMAInfo) {
 	b.Hex(uint64(v.Start), 8)
 	b.Byte('-')
 	b.Hex(uint64(v.End), 8)
-	perm := []byte(" ---p ")
-	for i, a := range [...]platform.Access{platform.Read, platform.Write, platform.Exec} {
-		if v.Prot&a != 0 {
-			perm[1+i] = "rwx"[i]
-		}
-	}
-	if v.Shared {
-		perm[4] = 's'
-	}
-	b.B = append(b.B, perm...)
+	perms := v.Perms()
+	b.Byte(' ')
+	b.B = append(b.B, perms[:]...)
+	b.Byte(' ')
 	b.Hex(v.Off, 8)
 	major, minor := v.Dev>>8&0xfff|v.Dev>>32&^0xfff, v.Dev&0xff|v.Dev>>12&0xffffff00
 	b.Byte(' ')
