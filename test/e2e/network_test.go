@@ -165,7 +165,12 @@ exec nginx -c /tmp/ng/conf -p /tmp/ng`)
 	if data := readAll(t, pcap); !strings.HasPrefix(data, "\xd4\xc3\xb2\xa1") || !strings.Contains(data, "GET / HTTP/1.1") || !strings.Contains(data, "hello\n") {
 		t.Errorf("--pcap: %d bytes without the request or its answer", len(data))
 	}
-	if a := v.networked("true").run(r, ""); a.code == 0 || strings.Count(a.err, "\n") != 1 || !strings.Contains(a.err, "another sandbox") {
+	// A container of the same namespace shares the sandbox; one that another state directory
+	// knows of cannot have the interface.
+	if a := v.networked("curl -s http://127.0.0.1:8002/").run(r, ""); a.out != "hello\n" || a.code != 0 {
+		t.Errorf("a second container in the namespace: %+v", a)
+	}
+	if a := v.networked("true").run(ours(t), ""); a.code == 0 || strings.Count(a.err, "\n") != 1 || !strings.Contains(a.err, "another sandbox") {
 		t.Errorf("a second sandbox on the interface: exit %d, %q", a.code, a.err)
 	}
 	pids := processesOf(id)["sentry"]
