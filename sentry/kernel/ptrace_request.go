@@ -85,9 +85,11 @@ func (t *Task) ptraceStopped(o *Task, req int64, addr, data uint64) (uint64, err
 		return 0, nil
 	case abi.PTRACE_GET_SYSCALL_INFO:
 		return t.traceCallInfo(o, addr, data)
+	case abi.PTRACE_PEEKSIGINFO:
+		return t.tracePending(o, addr, data)
 	case abi.PTRACE_GETREGSET, abi.PTRACE_SETREGSET:
 		return 0, t.traceRegset(o, req, addr, data)
-	case abi.PTRACE_SECCOMP_GET_FILTER, abi.PTRACE_SECCOMP_GET_METADATA, abi.PTRACE_GET_RSEQ_CONFIGURATION, abi.PTRACE_PEEKSIGINFO:
+	case abi.PTRACE_SECCOMP_GET_FILTER, abi.PTRACE_SECCOMP_GET_METADATA, abi.PTRACE_GET_RSEQ_CONFIGURATION:
 		return 0, abi.EIO // TODO: rarely used requests
 	}
 	return 0, t.ptraceArch(o, req, addr, data)

@@ -47,6 +47,40 @@ static int answer;
 static void answers(int s) { M(write(answer, "s", 1)); }
 static void waits(void) { for (;;) pause(); }
 
+static void queues(void) {
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, NULL);
+    for (int i = 7; i < 10; i++) sigqueue(getpid(), SIGRTMIN, (union sigval){.sival_int = i});
+    kill(getpid(), SIGUSR1);
+    tgkill(getpid(), gettid(), SIGUSR2);
+    raise(SIGSTOP);
+}
+static void peek(pid_t p, uint64_t off, unsigned flags, int n, void *to) {
+    siginfo_t *q = to;
+    struct __ptrace_peeksiginfo_args a = {off, flags, n};
+    long got = R(PT(PTRACE_PEEKSIGINFO, p, &a, to));
+    for (long i = 0; i < got; i++)
+        printf("%d code %d value %d\n", q[i].si_signo, q[i].si_code, q[i].si_code == SI_QUEUE ? q[i].si_int : 0);
+}
+static void pending(void) {
+    siginfo_t q[8];
+    pid_t p = traced(queues);
+    M(PT(PTRACE_CONT, p, 0, 0));
+    wt("queued", p);
+    peek(p, 0, PTRACE_PEEKSIGINFO_SHARED, 8, q);
+    peek(p, 1, PTRACE_PEEKSIGINFO_SHARED, 2, q);
+    peek(p, 9, PTRACE_PEEKSIGINFO_SHARED, 2, q);
+    peek(p, 0, 0, 8, q);
+    peek(p, 0, 0, 0, q);
+    peek(p, 0, 2, 1, q);
+    peek(p, 0, 0, -1, q);
+    peek(p, 0, 0, 1, (void *)8);
+    R(PT(PTRACE_PEEKSIGINFO, p, 8, q));
+    kill(p, SIGKILL);
+    wt("killed", p);
+}
+
 int main(void) {
     struct user_regs_struct r;
     siginfo_t si;
@@ -102,6 +136,8 @@ int main(void) {
     R(PT(PTRACE_CONT, p, 0, 0));
     wt("end", p);
     R(PT(PTRACE_CONT, p, 0, 0));
+    H("pending signals");
+    pending();
     H("system calls");
     p = traced(calls);
     M(PT(PTRACE_SETOPTIONS, p, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL));
