@@ -40,7 +40,7 @@ func TestDebug(t *testing.T) {
 	for _, name := range names {
 		before[name] = counter(name)
 	}
-	r.do(t, "", "exec", id, "sh", "-c", "ls / > /dev/null").must(t, "exec")
+	r.do(t, "", "exec", id, "sh", "-c", "ls / > /dev/null; awk 'BEGIN { while (i < 100000) a[i++] = i }'").must(t, "exec")
 	for _, name := range names {
 		if n := counter(name); n <= before[name] {
 			t.Errorf("%s: %d, then %d", name, before[name], n)
