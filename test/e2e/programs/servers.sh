@@ -1,6 +1,6 @@
 # Real servers and their clients over lo, in a namespace of their own.
 cat > /tmp/servers <<'S'
-ip link set lo up; cd /tmp
+ip link set lo up; cd /tmp; ulimit -n 4096
 up() { for i in $(seq 300); do curl -s -m 60 -o /dev/null "$1"; case $? in 7) sleep 0.2;; *) return;; esac; done; }
 redis-server --port 7777 --save "" --appendonly no >/dev/null 2>&1 &
 up http://127.0.0.1:7777/
@@ -17,7 +17,7 @@ http { access_log off; client_body_temp_path a; proxy_temp_path b; fastcgi_temp_
 C
 nginx -c /tmp/ng/conf -p /tmp/ng & up http://127.0.0.1:8002/
 curl -s http://127.0.0.1:8002/ 'http://[::1]:8002/' -k https://127.0.0.1:8003/; curl -s http://127.0.0.1:8002/file | md5sum
-wrk -t1 -c 200 -d 1s --timeout 60s http://127.0.0.1:8002/ > out; grep -c Requests/sec out; grep -E 'Socket errors|Non-2xx' out
+for u in http://127.0.0.1:8002/ https://127.0.0.1:8003/; do wrk -t1 -c 200 -d 1s --timeout 60s $u > out; grep -c Requests/sec out; grep -E 'Socket errors|Non-2xx' out; done
 kill -QUIT $(cat ng/pid); wait; cat ng/err
 cat > n.js <<'J'
 const h = require('http'); let n = 0
@@ -32,12 +32,13 @@ async def echo(r, w):
     while d := await r.read(1000): w.write(d)
     w.close()
 async def main():
-    s = await asyncio.start_server(echo, '127.0.0.1', 0, backlog=500)
-    async def one(i):
-        r, w = await asyncio.open_connection(*s.sockets[0].getsockname()); n = 0
+    s = await asyncio.start_server(echo, '127.0.0.1', 0, backlog=1000)
+    async def one(i, r, w):
+        n = 0
         for k in range(3): w.write(b'x%d' % i); n += len(await r.readexactly(len(b'x%d' % i)))
         w.close(); return n
-    print(sum(await asyncio.gather(*[one(i) for i in range(300)]))); s.close()
+    ends = await asyncio.gather(*[asyncio.open_connection(*s.sockets[0].getsockname()) for i in range(1000)])
+    print(sum(await asyncio.gather(*[one(i, *e) for i, e in enumerate(ends)]))); s.close()
 asyncio.run(main())
 P
 python3 a.py
