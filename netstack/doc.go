@@ -20,6 +20,9 @@
 // goroutine that ends when that is empty. A port's tap hands what comes in to its bridge. Who
 // hears of links that come, change and go is the Watcher.
 //
+// The host hands over segments of up to 64 KiB with unfinished checksums. A stack that forwards,
+// and a bridge, get them cut (segment.go); datagrams of UDP_SEGMENT are always cut.
+//
 // An IPTable is a table of iptables(8), parsed from what the program hands over. It stands
 // in the stack's hooks as one rule, the evaluator; connections are tracked, and addresses
 // translated, by the stack.

@@ -9,6 +9,8 @@
 // iptables(8) speaks through sockets too: iptables.go takes whole tables, which netstack
 // checks and carries out; the namespace pays for them.
 //
+// A filter (filter.go) works on what the stack queued, when packets are taken or looked for.
+//
 // Neighbours: netstack below; sentry/socket, whose interfaces Socket implements;
 // sentry/socket/netlink, which shows the same sockets; sentry/socket/netns, which puts
 // the families of a namespace together.
@@ -16,6 +18,6 @@
 // Memory: what a socket holds is bounded by SO_SNDBUF and SO_RCVBUF, listeners by their
 // backlog; each socket is charged to the container that made it (charge.go).
 //
-// Locks: Socket.mu is above the stack's; wait queues are notified by the stack with its
-// locks held, and never under Socket.mu. Namespace.mu is a leaf.
+// Locks: Socket.filterMu is above Socket.mu, and both above the stack's; wait queues are
+// notified by the stack with its locks held, and never under Socket.mu. Namespace.mu is a leaf.
 package inet
