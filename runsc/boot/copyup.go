@@ -10,8 +10,9 @@ import (
 const maxCopyDepth = 200
 
 // copyUp fills the file system in memory that was just mounted at target with what it hides
-// at below (the mount option tmpcopyup); then it may become read-only.
-func (m *mounter) copyUp(below vfs.Path, target string, readonly uint32) error {
+// at below (the mount option tmpcopyup); then it may become read-only. Its own mode becomes
+// that of below unless keepMode says that the mount has one; its owner is the mount's.
+func (m *mounter) copyUp(below vfs.Path, target string, readonly uint32, keepMode bool) error {
 	top, err := m.lookup(target)
 	if err != nil {
 		return err
@@ -20,8 +21,8 @@ func (m *mounter) copyUp(below vfs.Path, target string, readonly uint32) error {
 	if err == nil {
 		err = m.copyTree(below, top, 0)
 	}
-	if err == nil {
-		err = m.copyOwner(top, &a)
+	if err == nil && !keepMode {
+		err = vfs.Chmod(m.ctx, top, a.Mode&0o7777)
 	}
 	if err == nil && readonly != 0 {
 		err = vfs.Remount(m.ctx, top, top.Mount.Flags()|readonly)

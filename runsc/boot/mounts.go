@@ -70,6 +70,7 @@ func (m *mounter) mount(i int, mnt *specs.Mount) error {
 	o := parseOptions(mnt.Options)
 	target := path.Join("/", mnt.Destination)
 	a, bind := m.c.attachFor(i)
+	_, missing := m.lookup(target)
 	if err := m.makeTarget(target, !bind || a.IsDir); err != nil {
 		return fmt.Errorf("make the mount point: %w", err)
 	}
@@ -94,7 +95,8 @@ func (m *mounter) mount(i int, mnt *specs.Mount) error {
 		return err
 	}
 	if o.copyUp {
-		if err := m.copyUp(p, target, readonly); err != nil {
+		keepMode := missing != nil || strings.Contains(","+o.data, ",mode=")
+		if err := m.copyUp(p, target, readonly, keepMode); err != nil {
 			return fmt.Errorf("tmpcopyup: %w", describe(err))
 		}
 	}

@@ -15,8 +15,12 @@ func TestTmpCopyUp(t *testing.T) {
 	var said [2]string
 	for i, r := range []*runtimeUnderTest{peerRunc(t), ours(t)} {
 		var out string
-		for _, options := range [][]string{{"tmpcopyup"}, {"tmpcopyup", "ro", "mode=700"}} {
-			b := newBundle(t, writable, script1("cd /etc; find . | sort; stat -c %a:%u:%g:%n data dir/set dir/link; cat data; readlink dir/link; echo x > data; echo $?"), func(s *specs.Spec) {
+		for _, options := range [][]string{{"tmpcopyup"}, {"tmpcopyup", "ro", "uid=5", "gid=6"}} {
+			b := newBundle(t, writable, script1("cd /etc; find . | sort; stat -c %a:%u:%g:%n . data dir/set dir/link; cat data; readlink dir/link; echo x > data; echo $?; stat -c %a /new /newer"), func(s *specs.Spec) {
+				for _, name := range []string{"/new", "/newer"} {
+					s.Mounts = append(s.Mounts, specs.Mount{Destination: name, Type: "tmpfs", Source: "tmpfs", Options: []string{"tmpcopyup"}})
+				}
+				s.Mounts[len(s.Mounts)-1].Options = []string{"tmpcopyup", "mode=700"}
 				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/etc", Type: "tmpfs", Source: "tmpfs", Options: options})
 			})
 			b.privateRoot()

@@ -34,6 +34,7 @@ var external = []struct {
 	{"github.com/spf13/cobra", []string{"runsc"}},
 	{"github.com/spf13/pflag", []string{"runsc"}},
 	{"github.com/containerd", []string{"runsc/shim", "test/engines"}},
+	{"github.com/godbus/dbus", []string{"runsc/cgroup"}}, // systemd, for --systemd-cgroup
 	{"github.com/pelletier/go-toml", []string{"runsc/shim"}},
 	{"k8s.io/api", []string{"test/engines"}}, // the examples of docs/engines.md
 	{"k8s.io/cri-api", []string{"test/engines"}},
