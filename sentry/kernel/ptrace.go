@@ -163,7 +163,8 @@ func (t *Task) traceStop(code, sig int32, info *abi.Siginfo) int32 {
 	}
 	t.traceInfo, t.traceCode, t.traceSig = info, code, 0
 	t.stop.parked = parkedTraced
-	t.jobctl &^= jobTrapStop | jobTrapNotify | jobListening
+	// Not jobTrapNotify: a SIGCONT that came since the trap was decided is still to be told.
+	t.jobctl &^= jobTrapStop | jobListening
 	groupDone := false
 	if t.jobctl&jobStopPending != 0 && info == nil {
 		groupDone = t.participateLocked()
