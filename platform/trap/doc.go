@@ -106,8 +106,8 @@
 // rt_sigreturn (so the filter need not allow it): it loads vectors by XRSTOR from the
 // frame or from what the Sentry wrote, and the registers by IRETQ. A signal from outside
 // (the Sentry's interrupt) that hits the code page is recognised by its address: while
-// the handler or the wait is under way it begins that part again, so that what had been
-// posted is posted once; after the Sentry's go it makes the handler report that the
+// the handler or the wait is under way it begins that part again. The instruction that
+// posts belongs to the wait, so what has been posted is not posted again; after the Sentry's go it makes the handler report that the
 // thread has not run. The frame that an application sees never names the code page unless
 // it jumped there.
 //

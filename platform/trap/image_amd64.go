@@ -20,8 +20,12 @@ var regions = []int{
 
 // buildImage returns the two pages of code and data that every stub has.
 func buildImage(code []byte, fsgs bool) ([]byte, error) {
+	post := []byte{0x87, 0x03} // XCHGL AX, S_POST(BX)
+	expect := map[int][]byte{handlerPost: post, againPost: post}
 	for _, off := range regions {
-		want := binary.LittleEndian.AppendUint32([]byte{0x41, 0xbb}, uint32(0x1000+off))
+		expect[off] = binary.LittleEndian.AppendUint32([]byte{0x41, 0xbb}, uint32(0x1000+off))
+	}
+	for off, want := range expect {
 		if got := code[off : off+len(want)]; !slices.Equal(got, want) {
 			return nil, fmt.Errorf("%w: the stub's code is not laid out as expected at %#x", platform.ErrUnsupported, off)
 		}

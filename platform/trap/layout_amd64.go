@@ -135,6 +135,10 @@ const (
 	localEntry = codeBase + codeLocal + markLen
 	markLen    = 6
 
+	// handlerPost and againPost tell the Sentry of a signal, and that the thread has not run.
+	handlerPost = codeWait + 0x20
+	againPost   = codeWait + 0x30
+
 	// Tags of the return address that a trampoline gives to the gate: the jump covers a
 	// comparison with -4095 behind the call, or with -4096.
 	gateOver  = 1 << 63

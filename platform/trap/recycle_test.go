@@ -184,6 +184,7 @@ func TestClaimedStop(t *testing.T) {
 			break
 		}
 	}
+	spin := bytes.Index(codePage()[:], []byte{0x8b, 0x4b, slotSpin}) // mov slotSpin(%rbx),%ecx
 	for _, c := range []struct {
 		name string
 		regs platform.Regs
@@ -192,7 +193,7 @@ func TestClaimedStop(t *testing.T) {
 		{"spins", platform.Regs{Rip: victimCode, Rdi: victimData}},
 		{"sleeps where threads rest", platform.Regs{
 			Rip: hold, Rax: unix.SYS_FUTEX, Rdi: reqBase + reqHold, Rbx: victimData, Rsp: victimData}},
-		{"waits with a slot of its own", platform.Regs{Rip: codeBase + codeWait + 64, Rbx: victimData}},
+		{"waits with a slot of its own", platform.Regs{Rip: codeBase + uint64(spin), Rbx: victimData}},
 		{"waits in the hold", platform.Regs{Rip: hold - 32, Rbx: victimData, Rsp: victimData}},
 	} {
 		v := newVictim(t, p, []byte{0x48, 0xff, 0x07, 0xeb, 0xfb})
@@ -250,6 +251,7 @@ func (v *victim) claim(done chan struct{}) {
 // a thread that never rests, one that dies meanwhile.
 func TestNotKept(t *testing.T) {
 	p := hostile(t)
+	p.drain() // the process that New tried the host with
 	p.bear(1 << 30)
 	call := []byte{0x0f, 0x05, 0xeb, 0xfc}
 	gone := func(name string, pid int32) {

@@ -224,7 +224,8 @@ start:
 	PCALIGN	$256
 	// 0x500 codeHandler: RSP is the frame, RDI the signal, RDX the ucontext, and RSP
 	// does not change in here. From fresh on all is found from RSP, so an interrupt that
-	// hits this region begins it again. (Interrupt: any signal sent by a process.)
+	// hits this region begins it again. (Interrupt: any signal sent by a process.) The post
+	// is not in it: what the Sentry has been told must not be told twice.
 	MOVL	$0x1500, R11
 handler:
 	MOVQ	SP, BX
@@ -254,8 +255,7 @@ fresh:
 post:
 	MOVL	$0, S_GO(BX)
 	MOVL	$1, AX
-	XCHGL	AX, S_POST(BX)
-	JMP	posted
+	JMP	handlerpost
 
 	PCALIGN	$256
 	// 0x600 codeWait: posted; wait until the Sentry says go. RSP is on the signal stack,
@@ -266,6 +266,16 @@ post:
 gatepost:
 	XCHGL	R11, S_POST(CX)
 	MOVQ	CX, BX
+	JMP	posted
+	PCALIGN	$32
+	// 0x620: the handler's, likewise.
+handlerpost:
+	XCHGL	AX, S_POST(BX)
+	JMP	posted
+	PCALIGN	$16
+	// 0x630: codeAgain's, likewise.
+againpost:
+	XCHGL	AX, S_POST(BX)
 	JMP	posted
 rewait:
 	MOVQ	R8, SP
@@ -389,8 +399,7 @@ again:
 	MOVL	$0x100, S_KIND(BX)
 	MOVL	$0, S_GO(BX)
 	MOVL	$1, AX
-	XCHGL	AX, S_POST(BX)
-	JMP	posted
+	JMP	againpost
 
 	PCALIGN	$128
 	// 0x880 codeResume: load the registers that the Sentry wrote. An interrupt from here
@@ -436,6 +445,10 @@ nested:
 	JCS	below
 	CMPQ	AX, $0x606
 	JEQ	fresh
+	CMPQ	AX, $0x620
+	JEQ	below
+	CMPQ	AX, $0x630
+	JEQ	reagain
 	CMPQ	AX, $0x800
 	JCS	inWait
 	CMPQ	AX, $0x880

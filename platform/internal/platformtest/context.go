@@ -62,7 +62,7 @@ func testInterruptRace(t *testing.T) {
 		}
 	}()
 	calls := uint64(0)
-	for calls < 3000 || got.Load() < 5 {
+	for calls < 10000 || got.Load() < 5 {
 		ev, err := g.ctx.Switch(g.as, &g.regs)
 		if err != nil {
 			t.Fatal(err)
