@@ -85,7 +85,10 @@ func (b *bridge) learn(src tcpip.LinkAddress, from *tap) {
 	b.pmu.Lock()
 	defer b.pmu.Unlock()
 	if _, known := b.fdb[src]; !known && len(b.fdb) >= maxFDB {
-		return
+		for any := range b.fdb {
+			delete(b.fdb, any) // addresses that nobody asks for must not keep new ones out
+			break
+		}
 	}
 	if b.fdb == nil {
 		b.fdb = map[tcpip.LinkAddress]fdbEntry{}

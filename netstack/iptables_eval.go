@@ -107,9 +107,8 @@ func (t *IPTable) evaluate(hook int, p *iptPacket) *iptTarget {
 			at++
 		case targetReturn:
 			if depth == 0 {
-				at = t.at[t.Underflow[hook]]
-				u := &t.rules[at]
-				return &u.target
+				at = t.at[t.Underflow[hook]] // the policy, which counts the packet too
+				break
 			}
 			depth--
 			at = back[depth]

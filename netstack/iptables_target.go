@@ -70,6 +70,8 @@ var targetRevisions = map[string][]uint8{
 	"": {0}, "ERROR": {0}, "MARK": {2}, "REJECT": {0}, "DNAT": {0, 1, 2}, "SNAT": {0, 1, 2}, "REDIRECT": {0}, "MASQUERADE": {0},
 }
 
+var natTargets = map[string]targetKind{"DNAT": targetDNAT, "SNAT": targetSNAT, "REDIRECT": targetRedirect, "MASQUERADE": targetMasquerade}
+
 var rejects = map[uint32]stack.RejectIPv4WithICMPType{
 	abi.IPT_ICMP_NET_UNREACHABLE: stack.RejectIPv4WithICMPNetUnreachable, abi.IPT_ICMP_HOST_UNREACHABLE: stack.RejectIPv4WithICMPHostUnreachable,
 	abi.IPT_ICMP_PORT_UNREACHABLE: stack.RejectIPv4WithICMPPortUnreachable, abi.IPT_ICMP_NET_PROHIBITED: stack.RejectIPv4WithICMPNetProhibited,
@@ -111,7 +113,7 @@ func parseTarget(t *IPTable, name string, revision uint8, b []byte) (iptTarget, 
 	if err != nil {
 		return iptTarget{}, err
 	}
-	kind := map[string]targetKind{"DNAT": targetDNAT, "SNAT": targetSNAT, "REDIRECT": targetRedirect, "MASQUERADE": targetMasquerade}[name]
+	kind := natTargets[name]
 	if (kind == targetDNAT || kind == targetSNAT) && !r.addr.IsValid() && r.flags&abi.NF_NAT_RANGE_PROTO_SPECIFIED == 0 {
 		return iptTarget{}, abi.EINVAL
 	}
@@ -146,7 +148,10 @@ func parseNAT(v6 bool, name string, revision uint8, b []byte) (natRange, error) 
 		r.flags, r.ports = le.Uint32(b[4:]), ports{port(16), port(18)}
 		low, high = netip.AddrFrom4([4]byte(b[8:12])), netip.AddrFrom4([4]byte(b[12:16]))
 	} else {
-		size := map[uint8]int{0: 40, 1: 40, 2: 48}[revision]
+		size := 40
+		if revision == 2 {
+			size = 48
+		}
 		if len(b) != size || v6 && revision == 0 && (name == "DNAT" || name == "SNAT") {
 			return r, abi.EINVAL
 		}
@@ -182,22 +187,8 @@ func (t *iptTarget) act(p *evaluator, pkt *stack.PacketBuffer, hook stack.Hook, 
 	byPort := n.flags&abi.NF_NAT_RANGE_PROTO_SPECIFIED != 0
 	span := stack.PortOrIdentRange{Start: n.ports.low, Size: uint32(n.ports.high) - uint32(n.ports.low) + 1}
 	switch t.kind {
-	case targetDNAT:
-		if byPort && n.ports.low != n.ports.high {
-			stack.IPTPerformNAT(pkt, hook, r, span, toAddress(n.addr), true, true, n.addr.IsValid())
-			break
-		}
-		d := stack.DNATTarget{Addr: toAddress(n.addr), Port: n.ports.low, NetworkProtocol: net, ChangeAddress: n.addr.IsValid(), ChangePort: byPort}
-		v, _ := d.Action(pkt, hook, r, ep)
-		return v
-	case targetSNAT:
-		if byPort && n.ports.low != n.ports.high {
-			stack.IPTPerformNAT(pkt, hook, r, span, toAddress(n.addr), false, true, n.addr.IsValid())
-			break
-		}
-		d := stack.SNATTarget{Addr: toAddress(n.addr), Port: n.ports.low, NetworkProtocol: net, ChangeAddress: n.addr.IsValid(), ChangePort: byPort}
-		v, _ := d.Action(pkt, hook, r, ep)
-		return v
+	case targetDNAT, targetSNAT:
+		stack.IPTPerformNAT(pkt, hook, r, span, toAddress(n.addr), t.kind == targetDNAT, byPort, n.addr.IsValid())
 	case targetRedirect:
 		to := toAddress(loopback)
 		if hook == stack.Prerouting {

@@ -94,11 +94,14 @@ func (q *query) makeLink(at map[uint16][]byte) error {
 	if err != nil {
 		return err
 	}
+	if master, ok := at[abi.IFLA_MASTER]; ok {
+		if err := ns.Stack.SetMaster(index, int32(u32Of(master))); err != nil {
+			_ = ns.Stack.RemoveLink(index)
+			return err
+		}
+	}
 	if flags := binary.LittleEndian.Uint32(q.r.body[8:]); flags&abi.IFF_UP != 0 {
 		return ns.Stack.SetUp(index, true)
-	}
-	if master, ok := at[abi.IFLA_MASTER]; ok && ns == q.ns.inet {
-		return ns.Stack.SetMaster(index, int32(u32Of(master)))
 	}
 	return nil
 }

@@ -21,7 +21,6 @@ const (
 	valLoss
 	valTimestamp
 	valBypass
-	valLockFilter
 	maxValues
 )
 
@@ -36,20 +35,16 @@ var packetValues = map[int]int{
 	abi.PACKET_LOSS: valLoss, abi.PACKET_TIMESTAMP: valTimestamp, abi.PACKET_QDISC_BYPASS: valBypass,
 }
 
-var socketValues = map[int]int{abi.SO_TIMESTAMP: valStamp, abi.SO_TIMESTAMPNS: valStampNS, abi.SO_LOCK_FILTER: valLockFilter}
+var socketValues = map[int]int{abi.SO_TIMESTAMP: valStamp, abi.SO_TIMESTAMPNS: valStampNS}
 
 // AttachFilter implements socket.Filterer.
 func (s *Socket) AttachFilter(p *bpf.Program) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.values[valLockFilter] != 0 {
-		return abi.EPERM
+	if s.closed {
+		return abi.EBADF
 	}
-	if p == nil && s.filter == nil {
-		return abi.ENOENT
-	}
-	s.filter = p
-	return nil
+	return s.filter.Set(s.acct, p)
 }
 
 // GetOption implements socket.Optioner.
@@ -77,6 +72,8 @@ func (s *Socket) getSocketLocked(name int) ([]byte, error) {
 		return i32(defaultBuf), nil
 	case abi.SO_RCVBUF:
 		return i32(s.rcvbuf), nil
+	case abi.SO_LOCK_FILTER:
+		return i32(int(b2i(s.filter.Locked()))), nil
 	case abi.SO_BPF_EXTENSIONS:
 		return i32(abi.SKF_AD_MAX), nil
 	case abi.SO_RCVTIMEO_OLD, abi.SO_SNDTIMEO_OLD:
@@ -153,6 +150,8 @@ func (s *Socket) SetOption(ctx *vfs.Context, level, name int, value []byte) erro
 		}
 		s.times[(name-abi.SO_RCVTIMEO_OLD)&1] = abi.Timeval{Sec: max(t.Sec, 0), Usec: t.Usec}
 		return nil
+	case abi.SO_LOCK_FILTER:
+		return s.filter.Lock(v != 0)
 	case abi.SO_SNDBUF, abi.SO_SNDBUFFORCE, abi.SO_BROADCAST, abi.SO_REUSEADDR, abi.SO_PRIORITY, abi.SO_MARK, abi.SO_KEEPALIVE, abi.SO_DONTROUTE:
 		return nil
 	}

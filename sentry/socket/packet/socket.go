@@ -7,7 +7,6 @@ import (
 
 	"lazaret/netstack"
 	"lazaret/sentry/auth"
-	"lazaret/sentry/kernel/bpf"
 	"lazaret/sentry/memfile"
 	"lazaret/sentry/socket"
 	"lazaret/sentry/socket/inet"
@@ -44,7 +43,7 @@ type Socket struct {
 	closed  bool
 	proto   uint16 // ETH_P_*, 0: nothing is received
 	link    int32  // 0: all
-	filter  *bpf.Program
+	filter  socket.Filter
 	frames  []frame
 	bytes   int // of frames, with their cost
 	rcvbuf  int
@@ -115,6 +114,7 @@ func (s *Socket) Close() {
 	s.mu.Lock()
 	was, r, n := s.closed, s.ring, s.bytes
 	s.closed, s.ring, s.frames, s.bytes, s.proto = true, nil, nil, 0, 0
+	s.filter.Close(s.acct)
 	s.mu.Unlock()
 	if was {
 		return

@@ -37,14 +37,12 @@ func (s *Socket) take(f *netstack.Frame) bool {
 	if s.id.Type == abi.SOCK_DGRAM {
 		w.data, w.size, w.net = w.data[w.net:], w.size-w.net, 0
 	}
-	if s.filter != nil {
-		snap := s.filter.RunPacket(&bpf.Packet{Data: w.data, Net: w.net, Protocol: f.Type, Type: w.from[10], Link: uint32(f.Link),
-			Hardware: binary.LittleEndian.Uint16(w.from[8:])})
-		if snap == 0 {
-			return false
-		}
-		w.data = w.data[:min(uint64(snap), uint64(len(w.data)))]
+	snap, ok := s.filter.Pass(&bpf.Packet{Data: w.data, Net: w.net, Protocol: f.Type, Type: w.from[10], Link: uint32(f.Link),
+		Hardware: binary.LittleEndian.Uint16(w.from[8:])}, 0)
+	if !ok {
+		return false
 	}
+	w.data = w.data[:snap]
 	s.packets++
 	if s.ring != nil {
 		if !s.ring.put(&w, int(s.values[valReserve]), s.id.Type == abi.SOCK_DGRAM) {
