@@ -2,6 +2,7 @@ package trap
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -114,6 +115,9 @@ func generalProtection() platform.Event {
 
 // exception is an event of the processor's.
 func (f frame) exception(sig unix.Signal, r *platform.Regs) platform.Event {
+	if !slices.Contains(handled, sig) {
+		return generalProtection() // no handler wrote that
+	}
 	ev := platform.Event{
 		Kind: platform.EventException, Signal: int32(sig), Code: int32(f.u32(frameInfo + 8)),
 		Addr: abi.Addr(f.u64(frameInfo + 16)),

@@ -358,6 +358,16 @@ func TestFrameOffsets(t *testing.T) {
 	}
 }
 
+// A frame with a signal that no handler takes is a fault of who wrote it.
+func TestForgedSignal(t *testing.T) {
+	for _, sig := range []unix.Signal{0, unix.SIGKILL, unix.SIGTERM, 64, 65, 1 << 20, -1, -59378} {
+		ev := frame(make([]byte, frameLen)).exception(sig, &platform.Regs{})
+		if ev.Kind != platform.EventException || ev.Signal != int32(unix.SIGSEGV) {
+			t.Errorf("signal %d: %+v", sig, ev)
+		}
+	}
+}
+
 // The state that an application's frame holds can be loaded, whatever it holds.
 func TestForgedVectors(t *testing.T) {
 	p := hostile(t)

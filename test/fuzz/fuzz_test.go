@@ -52,6 +52,7 @@ func TestHostile(t *testing.T) {
 		{"syscalls", 15, 5},
 		{"torture", 10, 4},
 		{"malformed", 10, 3},
+		{"stub", 8, 3},
 	} {
 		bin := build(t, g.name)
 		for _, seed := range seeds(t) {
