@@ -216,10 +216,19 @@ func (c *container) load(t *kernel.Task, p *specs.Process, fds *processFDs) (err
 	}
 	defer file.DecRef()
 	img, err := syscalls.Load(t, &syscalls.ExecParams{File: file, Filename: name, Argv: p.Args, Envv: env})
-	if err != nil {
-		return fmt.Errorf("exec %q: %w", p.Args[0], describe(err))
+	if err == nil {
+		t.SetImage(img)
+		return nil
 	}
-	t.SetImage(img)
+	err = fmt.Errorf("exec %s: %w", name, describe(err))
+	if c.acct.Fails() > 0 {
+		return err
+	}
+	// runc's own process becomes the program when it is started, and if it cannot, that process
+	// says so and exits: engines know this end.
+	if t.SetFailure(name, err.Error()+"\n", 1) != nil {
+		return err
+	}
 	return nil
 }
 
@@ -374,7 +383,8 @@ func environment(t *kernel.Task, p *specs.Process) []string {
 	return env
 }
 
-// findProgram finds the file of a command by PATH, as execvp(3) does.
+// findProgram finds the file of a command by PATH, as runc does: of a name without a slash,
+// what may not be executed is not there.
 func findProgram(t *kernel.Task, arg string, env []string) (*vfs.File, string, error) {
 	if strings.Contains(arg, "/") {
 		f, err := openProgram(t, arg)
@@ -389,7 +399,6 @@ func findProgram(t *kernel.Task, arg string, env []string) (*vfs.File, string, e
 			search = v
 		}
 	}
-	found := error(nil)
 	for _, dir := range strings.Split(search, ":") {
 		if dir == "" {
 			dir = "."
@@ -399,12 +408,6 @@ func findProgram(t *kernel.Task, arg string, env []string) (*vfs.File, string, e
 		if err == nil {
 			return f, name, nil
 		}
-		if err == abi.EACCES {
-			found = err
-		}
-	}
-	if found != nil {
-		return nil, "", fmt.Errorf("exec: %q: %w", arg, describe(found))
 	}
 	return nil, "", fmt.Errorf("exec: %q: executable file not found in $PATH", arg)
 }

@@ -17,7 +17,7 @@ var errnoText = map[abi.Errno]string{
 	abi.EISDIR: "is a directory", abi.ENOTDIR: "not a directory", abi.ELOOP: "too many levels of symbolic links",
 	abi.ELIBBAD: "accessing a corrupted shared library", abi.ENOMEM: "cannot allocate memory", abi.E2BIG: "argument list too long",
 	abi.EPERM: "operation not permitted", abi.ETXTBSY: "text file busy", abi.ENAMETOOLONG: "file name too long",
-	abi.ENOSPC: "no space left on device",
+	abi.ENOSPC: "no space left on device", abi.EIO: "input/output error",
 }
 
 // describe turns an error number into the words that runc uses.

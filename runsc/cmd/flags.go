@@ -65,14 +65,20 @@ func applyAnnotations(f *sandbox.Flags, annotations map[string]string, given fun
 	return nil
 }
 
+// platforms and overlays are the values of --platform and --overlay.
+var (
+	platforms = []string{"trap", "ptrace"}
+	overlays  = []string{"auto", "root", "all", "none"}
+)
+
 // checkFlags checks the values of our own flags.
 func checkFlags(f *sandbox.Flags) error {
 	for _, c := range []struct {
 		flag, value string
 		known       []string
 	}{
-		{"platform", f.Platform, []string{"trap", "ptrace"}},
-		{"overlay", f.Overlay, []string{"auto", "root", "all", "none"}},
+		{"platform", f.Platform, platforms},
+		{"overlay", f.Overlay, overlays},
 		{"network", f.Network, networkModes},
 	} {
 		if !slices.Contains(c.known, c.value) {

@@ -148,6 +148,7 @@ func (a *app) rootCommand() *cobra.Command {
 		c.Flags().SetInterspersed(false)
 		c.DisableFlagsInUseLine = true
 	}
+	a.addCompletions(root)
 	return root
 }
 

@@ -88,6 +88,9 @@ func (s *Store) Create(opts *CreateOptions) (*Creation, error) {
 	if err := CheckID(opts.ID); err != nil {
 		return nil, err
 	}
+	if err := needPidfds(); err != nil {
+		return nil, err
+	}
 	cr := &creator{opts: opts}
 	if err := cr.userNetwork(); err != nil {
 		return nil, err

@@ -41,6 +41,15 @@ func (p Proc) Alive() bool {
 	return err == nil && start == p.Start && state != 'Z' && state != 'X'
 }
 
+// needPidfds refuses a host that could not end what is started there: nothing is made on it.
+func needPidfds() error {
+	fd, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		return fmt.Errorf("pidfd_open(2): %w; Linux 5.3 or newer is needed, and a seccomp profile that lets it through", err)
+	}
+	return unix.Close(fd)
+}
+
 // open returns a pidfd of exactly this process; NoFD, and no error, for one that is gone.
 func (p Proc) open() (int, error) {
 	if p.PID <= 0 {

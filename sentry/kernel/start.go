@@ -3,6 +3,7 @@ package kernel
 import (
 	"lazaret/sentry/auth"
 	"lazaret/sentry/mm"
+	"lazaret/sentry/uio"
 	"lazaret/sentry/vfs"
 	"lazaret/syscalls/abi"
 )
@@ -127,6 +128,29 @@ func (t *Task) SetImage(img *Image) {
 	t.SetComm(baseName(img.Name))
 	t.resetRegs(img.Entry, img.Stack)
 	t.tg.execed = true
+}
+
+// SetFailure gives a process that does not run yet an end in place of a program that cannot be
+// executed: once started it writes text to its standard error and exits with code.
+func (t *Task) SetFailure(name, text string, code uint32) error {
+	m, err := mm.New(t.k.Platform, t.k.MemFile, t.container.Account)
+	if err != nil {
+		return err
+	}
+	t.SetImage(&Image{MM: m, Name: name, Readable: true})
+	t.failure, t.exitPending, t.exitStatus = text, true, int32(code&0xff)<<8
+	return nil
+}
+
+// tellFailure writes what SetFailure was given; who takes no more now does not get it.
+func (t *Task) tellFailure() {
+	if t.failure == "" {
+		return
+	}
+	if f := t.Files().Get(2); f != nil {
+		_, _ = f.Write(t.Ctx(), uio.One([]byte(t.failure)))
+		f.DecRef()
+	}
 }
 
 // Start lets a new process run. It must have a program.

@@ -38,8 +38,9 @@ type Task struct {
 	semUndo     *semUndo // nil: nothing to take back
 	exitPending bool
 	exitStatus  int32
-	lastUserNS  int64 // accounting: when the goroutine left application code
-	sleepNS     int64 // time asleep since then
+	failure     string // see SetFailure
+	lastUserNS  int64  // accounting: when the goroutine left application code
+	sleepNS     int64  // time asleep since then
 
 	// Changed by the task's goroutine, read by others.
 	mm          atomic.Pointer[mm.MM]

@@ -23,6 +23,7 @@ func (t *Task) run() {
 		t.kernelKill(abi.SIGSEGV)
 	}
 	t.initFP = nil
+	t.tellFailure()
 	for !t.exitPending {
 		if t.sigpending.Load() || t.restartCode != 0 || t.haveSaved {
 			t.handleSignals()

@@ -132,7 +132,9 @@ func (e *elfFile) checkHeaders(ctx *vfs.Context) error {
 				return abi.ENOEXEC
 			}
 			b := make([]byte, p.filesz)
-			if err := readAt(ctx, e.file, b, p.off); err != nil {
+			if err := readAt(ctx, e.file, b, p.off); err == abi.ENOEXEC {
+				return abi.EIO // elf_read of a name that the file does not hold
+			} else if err != nil {
 				return err
 			}
 			if b[len(b)-1] != 0 {

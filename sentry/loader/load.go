@@ -172,6 +172,11 @@ func loadInterp(p *Params, path string) (entry, base abi.Addr, err error) {
 		return 0, 0, err
 	}
 	defer f.DecRef()
+	// The kernel's words differ for a linker that is too short for a header (elf_read).
+	var h [ehdrSize]byte
+	if err := readAt(p.Ctx, f, h[:], 0); err != nil {
+		return 0, 0, abi.EIO
+	}
 	ld, err := parseELF(p.Ctx, f)
 	if err == abi.ENOEXEC {
 		return 0, 0, abi.ELIBBAD

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -305,4 +306,76 @@ func TestNotRoot(t *testing.T) {
 	if a.code == 0 || strings.Count(a.err, "\n") != 1 || !strings.Contains(a.err, "permission denied") {
 		t.Errorf("exit code %d\n%s", a.code, a.err)
 	}
+}
+
+// TestNoProgram: a file that is found and cannot be executed is the end of a process that was
+// started, as with runc: it says so on its standard error and its status is 1.
+func TestNoProgram(t *testing.T) {
+	for _, r := range []*runtimeUnderTest{peerRunc(t), ours(t)} {
+		b := newBundle(t, func(s *specs.Spec) { s.Process.Args = []string{"arm"} })
+		badRoot(t, b)
+		b.write()
+		id := newID()
+		const want = "exec /bin/arm: exec format error\n"
+		errFile := filepath.Join(t.TempDir(), "err")
+		f, err := os.Create(errFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		toFile := func(c *exec.Cmd) { c.Stdout, c.Stderr = nil, f }
+		if a := r.with(t, toFile, "create", "--bundle", b.dir, id); a.code != 0 {
+			t.Fatalf("%s create: exit code %d\n%s", r.name, a.code, readAll(t, errFile))
+		}
+		if st := r.stateOf(t, id); st.Status != "created" {
+			t.Errorf("%s: %s after create", r.name, st.Status)
+		}
+		r.do(t, "", "start", id).must(t, "start")
+		r.awaitStatus(t, id, "stopped")
+		f.Close()
+		if got := readAll(t, errFile); got != want {
+			t.Errorf("%s: its standard error has %q, want %q", r.name, got, want)
+		}
+		r.do(t, "", "delete", id).must(t, "delete")
+		nothingLeft(t, r, id)
+
+		b = newBundle(t, forever)
+		badRoot(t, b)
+		b.write()
+		id = b.started(r)
+		if a := r.do(t, "", "exec", id, "/bin/nointerp"); a.code != 1 || a.err != "exec /bin/nointerp: no such file or directory\n" {
+			t.Errorf("%s exec: exit code %d %q", r.name, a.code, a.err)
+		}
+		if a := r.do(t, "", "exec", id, "/bin/florp"); a.code != 255 || strings.HasPrefix(a.err, "exec ") {
+			t.Errorf("%s exec of nothing: exit code %d %q", r.name, a.code, a.err)
+		}
+		r.do(t, "", "delete", "--force", id).must(t, "delete")
+	}
+}
+
+// withoutCall runs a program for which a system call is not there, as on an older host.
+const withoutCall = `
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+code = b"".join(struct.pack("HBBI", *i) for i in ((0x20, 0, 0, 0), (0x15, 0, 1, int(sys.argv[1])), (6, 0, 0, 0x50026), (6, 0, 0, 0x7fff0000)))
+buf = ctypes.create_string_buffer(code)
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, struct.pack("HxxxxxxQ", 4, ctypes.addressof(buf)), 0, 0):
+    sys.exit(os.strerror(ctypes.get_errno()))
+os.execv(sys.argv[2], sys.argv[2:])
+`
+
+// TestNoPidfd: a host before Linux 5.3 is refused before anything is made on it.
+func TestNoPidfd(t *testing.T) {
+	r := ours(t)
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := r.with(t, func(c *exec.Cmd) {
+		c.Args = append([]string{"python3", "-c", withoutCall, strconv.Itoa(unix.SYS_PIDFD_OPEN), c.Path}, c.Args[1:]...)
+		c.Path = python
+	}, "do", "true")
+	if a.code != 1 || strings.Count(a.err, "\n") != 1 || !strings.Contains(a.err, "pidfd_open") || !strings.Contains(a.err, "5.3") {
+		t.Errorf("exit code %d\n%s", a.code, a.err)
+	}
+	emptyState(t, r)
 }

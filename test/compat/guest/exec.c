@@ -127,6 +127,38 @@ int main(int argc, char **argv, char **envp) {
     put("s8", b);
     M(chmod("s8", 0755));
     x("./s8");
+    H("dynamic linkers");
+    // An ELF header, one PT_INTERP and one PT_LOAD; the name is where the linker is.
+    unsigned char elf[256] = {0x7f, 'E', 'L', 'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0};
+    FILE *own = fopen(self, "r");
+    unsigned char mine[64];
+    fread(mine, 1, 64, own);
+    fclose(own);
+    memcpy(elf + 18, mine + 18, 2); // e_machine
+    elf[20] = 1, elf[32] = 64, elf[52] = 64, elf[54] = 56, elf[56] = 2; // e_version, e_phoff, e_ehsize, e_phentsize, e_phnum
+    unsigned char *interp = elf + 64, *load = elf + 120, name = 176;
+    interp[0] = 3, interp[8] = name, interp[32] = interp[40] = 12;
+    load[0] = 1, load[4] = 5, load[18] = load[26] = 0x40, load[33] = load[41] = 1, load[49] = 0x10;
+    const char *linkers[] = {"/\0          ", "./ldshort\0 ", "./ldtext\0  ", "./ldnone\0  ", "./ldelf\0   "};
+    put("ldshort", "x");
+    char text[200];
+    memset(text, 'x', 199), text[199] = 0;
+    put("ldtext", text);
+    elf[18] ^= 0xff;
+    FILE *o = fopen("ldelf", "w");
+    fwrite(elf, 1, sizeof elf, o);
+    fclose(o);
+    elf[18] ^= 0xff;
+    M(chmod("ldshort", 0755)), M(chmod("ldtext", 0755)), M(chmod("ldelf", 0755));
+    for (int i = 0; i < 6; i++) {
+        int len = i == 5 ? name + 5 : (int)sizeof elf; // the last is cut off in the linker's name
+        memcpy(elf + name, linkers[i % 5], 11);
+        o = fopen("ld", "w");
+        fwrite(elf, 1, len, o);
+        fclose(o);
+        M(chmod("ld", 0755));
+        x("./ld");
+    }
     H("argument vectors");
     fflush(stdout);
     x(self);
