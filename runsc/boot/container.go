@@ -33,13 +33,15 @@ type container struct {
 
 	terminals terminals
 
-	mu       sync.Mutex
-	status   control.ContainerStatus // without a pause; see shownLocked
-	paused   bool
-	starting bool // startContainer hooks run
-	init     *kernel.Task
-	initProc *process           // of init; not in procs before it was started
-	procs    map[int32]*process // by pid in the container; init too
+	mu        sync.Mutex
+	hostCPU   bool                    // the host's groups limit its processor time
+	resources specs.LinuxResources    // limits, see limits.go
+	status    control.ContainerStatus // without a pause; see shownLocked
+	paused    bool
+	starting  bool // startContainer hooks run
+	init      *kernel.Task
+	initProc  *process           // of init; not in procs before it was started
+	procs     map[int32]*process // by pid in the container; init too
 }
 
 // process is a process that runsc started: init, or an exec.
@@ -68,7 +70,6 @@ func (s *Sentry) newContainer(args *control.CreateArgs, spec *specs.Spec, fds co
 
 // build makes the kernel's side of the container and its first process.
 func (c *container) build() error {
-	c.setLimits()
 	pids, err := c.sharedPIDs()
 	if err != nil {
 		return err
@@ -76,13 +77,16 @@ func (c *container) build() error {
 	if c.kc, err = c.s.k.NewContainer(c.id, c.acct, pids); err != nil {
 		return fmt.Errorf("make container %q: %w", c.id, err)
 	}
+	data := &containerData{c: c}
+	c.kc.Data = data
 	if c.s.first() == nil {
-		c.kc.Data = newWitness(c.s.cfg.WitnessFD)
+		c.hostCPU = true
+		data.witness = newWitness(c.s.cfg.WitnessFD)
+	} else {
+		c.s.shareCPU()
 	}
-	if l := c.spec.Linux; l != nil && l.Resources != nil && l.Resources.Pids != nil {
-		if l := l.Resources.Pids.Limit; l != nil && *l > 0 {
-			c.kc.SetMaxTasks(int32(min(*l, 1<<30)))
-		}
+	if l := c.spec.Linux; l != nil && l.Resources != nil {
+		c.setLimits(l.Resources)
 	}
 	if err := c.makeUserNS(); err != nil {
 		return err
@@ -114,17 +118,6 @@ func (c *container) sharedPIDs() (*kernel.PIDNamespace, error) {
 		}
 	}
 	return with.kc.PIDNS(), nil
-}
-
-// setLimits takes the memory limit over into the kernel's own account. The host's cgroup
-// holds the sandbox as a whole; the account is what the container sees and is charged.
-func (c *container) setLimits() {
-	if c.spec.Linux == nil || c.spec.Linux.Resources == nil || c.spec.Linux.Resources.Memory == nil {
-		return
-	}
-	if l := c.spec.Linux.Resources.Memory.Limit; l != nil && *l > 0 {
-		c.acct.SetLimit(uint64(*l))
-	}
 }
 
 // makeUserNS makes the user namespace that the spec's mappings describe; without any the

@@ -83,14 +83,12 @@ func (s *Sentry) Stats(id string) (*control.Stats, error) {
 	if err != nil {
 		return nil, err
 	}
-	st := &control.Stats{MemoryUsage: c.acct.Used(), MemoryMax: c.acct.Peak(), MemoryLimit: c.acct.Limit(), Pids: uint64(c.kc.Tasks()), OOMKills: c.kc.OOMKills()}
-	for _, tg := range s.k.Groups(c.kc.PIDNS()) {
-		if tg.Container() != c.kc {
-			continue
-		}
-		u, sys, _, _ := tg.CPUTimes()
-		st.CPUUserNS += uint64(u)
-		st.CPUSystemNS += uint64(sys)
+	user, system := c.kc.CPUTimes()
+	held := c.kc.Throttling()
+	st := &control.Stats{
+		MemoryUsage: c.acct.Used(), MemoryMax: c.acct.Peak(), MemoryLimit: c.acct.Limit(), MemoryFails: c.acct.Fails(), OOMKills: c.kc.OOMKills(),
+		Pids: uint64(c.kc.Tasks()), PidsLimit: uint64(c.kc.MaxTasks()), CPUUserNS: uint64(user), CPUSystemNS: uint64(system),
+		Periods: held.Periods, ThrottledPeriods: held.Throttled, ThrottledNS: uint64(held.ThrottledNS),
 	}
 	st.Interfaces = c.interfaceStats()
 	return st, nil
@@ -117,12 +115,7 @@ func (s *Sentry) Update(args *control.UpdateArgs) error {
 	if err := json.Unmarshal(args.Resources, &r); err != nil {
 		return fmt.Errorf("read the resources: %w", err)
 	}
-	if r.Memory != nil && r.Memory.Limit != nil {
-		c.acct.SetLimit(uint64(max(*r.Memory.Limit, 0)))
-	}
-	if r.Pids != nil && r.Pids.Limit != nil {
-		c.kc.SetMaxTasks(int32(max(min(*r.Pids.Limit, 1<<30), 0)))
-	}
+	c.setLimits(&r)
 	return nil
 }
 

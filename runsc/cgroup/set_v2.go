@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"lazaret/runsc/spec"
 )
 
 // settingsV2 translates v1's units to v2's, as the kernel's documentation
@@ -76,7 +78,7 @@ func cpuV2(p *specs.LinuxCPU, add func(field, file, value string)) {
 		add("cpu.idle", "cpu.idle", i(*p.Idle))
 	}
 	if p.Shares != nil && *p.Shares != 0 {
-		add("cpu.shares", "cpu.weight", u(weight(*p.Shares)))
+		add("cpu.shares", "cpu.weight", u(spec.CPUWeight(*p.Shares)))
 	}
 	quota, period := "max", uint64(100000)
 	if p.Quota != nil && *p.Quota > 0 {
@@ -97,12 +99,6 @@ func cpuV2(p *specs.LinuxCPU, add func(field, file, value string)) {
 	if p.Mems != "" {
 		add("cpu.mems", "cpuset.mems", p.Mems)
 	}
-}
-
-// weight maps cpu.shares [2, 262144] onto cpu.weight [1, 10000].
-func weight(shares uint64) uint64 {
-	shares = min(max(shares, 2), 262144)
-	return 1 + (shares-2)*9999/262142
 }
 
 func orMax(n int64) string {

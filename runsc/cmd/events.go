@@ -138,13 +138,17 @@ func mergeStats(host *cgroup.Stats, inner *control.Stats, shared bool) *eventDat
 	d.Memory.Usage = memoryEntry{Limit: host.MemoryLimit, Usage: host.MemoryUsage, Max: host.MemoryMax, Failcnt: host.Failcnt}
 	d.Memory.Raw = host.MemoryRaw
 	d.Pids.Current, d.Pids.Limit = host.PidsCurrent, host.PidsLimit
-	if inner.Pids > 0 {
-		d.Pids.Current = inner.Pids
+	if inner.Pids > 0 { // of the application; the host counts the sandbox's threads
+		d.Pids.Current, d.Pids.Limit = inner.Pids, inner.PidsLimit
 	}
 	if shared {
 		u.Total, u.Kernel, u.User, u.PerCPU = inner.CPUUserNS+inner.CPUSystemNS, inner.CPUSystemNS, inner.CPUUserNS, nil
 		d.Memory.Cache, d.Memory.Raw = inner.FileCache, nil
-		d.Memory.Usage = memoryEntry{Usage: inner.MemoryUsage, Max: inner.MemoryMax}
+		d.Memory.Usage = memoryEntry{Limit: host.MemoryLimit, Usage: inner.MemoryUsage, Max: inner.MemoryMax, Failcnt: inner.MemoryFails}
+		if inner.MemoryLimit > 0 {
+			d.Memory.Usage.Limit = inner.MemoryLimit
+		}
+		t.Periods, t.ThrottledPeriods, t.ThrottledTime = inner.Periods, inner.ThrottledPeriods, inner.ThrottledNS
 	}
 	for _, i := range inner.Interfaces {
 		d.Interfaces = append(d.Interfaces, networkInterface{Name: i.Name, RxBytes: i.RxBytes, RxPackets: i.RxPackets, RxErrors: i.RxErrors, RxDropped: i.RxDropped,

@@ -82,6 +82,9 @@ func (cr *creator) makeRoom() error {
 			r.Memory.Limit = &sum
 		}
 	}
+	if p := root.Spec.Linux.Resources.CPU; p != nil && p.Quota != nil && *p.Quota > 0 {
+		r.CPU = &specs.LinuxCPU{Quota: &unlimited, Period: p.Period}
+	}
 	if err := root.Cgroup.Set(r); err != nil {
 		return fmt.Errorf("join sandbox %q: %w", root.ID, err)
 	}

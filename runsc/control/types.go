@@ -167,11 +167,19 @@ type Stats struct {
 	MemoryUsage uint64 `json:"memoryUsage"` // bytes
 	MemoryMax   uint64 `json:"memoryMax"`   // bytes
 	MemoryLimit uint64 `json:"memoryLimit"` // bytes, 0: none
+	MemoryFails uint64 `json:"memoryFails"` // charges that the limit refused
 	FileCache   uint64 `json:"fileCache"`   // bytes
 	CPUUserNS   uint64 `json:"cpuUserNS"`
 	CPUSystemNS uint64 `json:"cpuSystemNS"`
 	Pids        uint64 `json:"pids"`
-	OOMKills    uint64 `json:"oomKills"`
+	PidsLimit   uint64 `json:"pidsLimit"` // 0: none
+
+	// Of the processor quota, where the Sentry keeps it and not the host.
+	Periods          uint64 `json:"periods"`
+	ThrottledPeriods uint64 `json:"throttledPeriods"`
+	ThrottledNS      uint64 `json:"throttledNS"`
+
+	OOMKills uint64 `json:"oomKills"`
 
 	Interfaces []InterfaceStats `json:"interfaces,omitempty"`
 }

@@ -53,7 +53,7 @@ func (c *container) stats() (*cgroup.Stats, *control.Stats, cgroup.Mode, error) 
 	}
 	host.OOMKills += inner.OOMKills
 	if inner.Pids > 0 {
-		host.PidsCurrent = inner.Pids
+		host.PidsCurrent, host.PidsLimit = inner.Pids, inner.PidsLimit
 	}
 	if st.SandboxID != c.id {
 		all := uint64(0)
@@ -70,6 +70,7 @@ func (c *container) stats() (*cgroup.Stats, *control.Stats, cgroup.Mode, error) 
 // clock, also what other programs of a busy host took meanwhile.
 func replace(h *cgroup.Stats, in *control.Stats, sandboxNS uint64) {
 	h.CPUTotalNS, h.CPUUserNS, h.CPUKernelNS, h.PerCPU = in.CPUUserNS+in.CPUSystemNS, in.CPUUserNS, in.CPUSystemNS, nil
+	h.Periods, h.ThrottledPeriods, h.ThrottledNS, h.Failcnt = in.Periods, in.ThrottledPeriods, in.ThrottledNS, in.MemoryFails
 	if sandboxNS > 0 {
 		h.CPUTotalNS = min(h.CPUTotalNS, sandboxNS)
 	}

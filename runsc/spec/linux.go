@@ -275,3 +275,9 @@ func checkPersonality(c *checker) *FieldError {
 	}
 	return nil
 }
+
+// CPUWeight maps cpu.shares [2, 262144] onto cpu.weight [1, 10000] of cgroup v2, as runc does.
+func CPUWeight(shares uint64) uint64 {
+	shares = min(max(shares, 2), 262144)
+	return 1 + (shares-2)*9999/262142
+}

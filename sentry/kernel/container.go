@@ -17,19 +17,23 @@ type Container struct {
 	Account *memfile.Account
 	Data    any // the owner's (boot): spec, console, gofer
 
-	frozen atomic.Bool
-	thawQ  wait.Queue
+	gate  atomic.Uint32 // gate bits
+	gateQ wait.Queue    // a bit is gone
+
+	bandwidth bandwidth
 
 	k        *Kernel
 	pidNS    *PIDNamespace
 	maxTasks atomic.Int32 // pids limit, 0 = none
 	tasks    atomic.Int32
+	refused  atomic.Uint64 // tasks, by maxTasks
 	memory   atomic.Uint64 // of the host, 0 unknown
 	oomKills atomic.Uint64
 
 	mu    sync.Mutex
 	users map[auth.KUID]*userCounts
 	init  *ThreadGroup
+	gone  goneCPU
 }
 
 // userCounts are what resource limits count per real user (getrlimit(2)).
@@ -50,12 +54,14 @@ func (k *Kernel) NewContainer(id string, acct *memfile.Account, pidNS *PIDNamesp
 		pidNS = k.newPIDNamespace(k.RootPIDNS, k.RootUserNS)
 	}
 	c := &Container{ID: id, Account: acct, k: k, pidNS: pidNS, users: map[auth.KUID]*userCounts{}}
+	c.bandwidth.init(c)
 	k.containers[id] = c
 	return c, nil
 }
 
 // RemoveContainer forgets a container whose tasks have all ended.
 func (k *Kernel) RemoveContainer(c *Container) error {
+	c.bandwidth.stop()
 	k.tasksMu.Lock()
 	defer k.tasksMu.Unlock()
 	if c.tasks.Load() != 0 {
@@ -91,6 +97,9 @@ func (c *Container) MaxTasks() int32 { return c.maxTasks.Load() }
 // Tasks returns the number of tasks, zombies included.
 func (c *Container) Tasks() int { return int(c.tasks.Load()) }
 
+// TasksRefused returns how often the pids limit kept a task from being made.
+func (c *Container) TasksRefused() uint64 { return c.refused.Load() }
+
 // OOMWitness is what a container's Data may be: it hears of the OOM killer before that acts.
 type OOMWitness interface{ OOMKill() }
 
@@ -120,6 +129,7 @@ func (c *Container) chargeTask() error {
 	if n, m := c.tasks.Add(1), c.maxTasks.Load(); m > 0 && n > m {
 		c.tasks.Add(-1)
 		c.k.tasks.Add(-1)
+		c.refused.Add(1)
 		return abi.EAGAIN
 	}
 	return nil

@@ -27,7 +27,7 @@
 //	SeccompListener.mu        above wait queues only
 //	SignalHandlers.mu, Container.mu, limits, userCounts, ttys, clock.Queue, wait queues: leaves
 //
-// loadAverage.mu comes before Kernel.tasksMu and is taken with no lock held.
+// loadAverage.mu and bandwidth.mu come before Kernel.tasksMu and are taken with no lock held.
 //
 // ThreadGroup.tasks changes under both tasksMu and sigMu, so either is enough to read it.
 // No lock is held over access to application memory.

@@ -58,6 +58,7 @@ func (t *Task) doExit() {
 	}
 	t.exitSem(t.Ctx())
 	t.releaseFiles()
+	t.leaveCPU()
 	tty := t.exitNotify(last)
 	if n := t.ns.Swap(nil); n != nil {
 		n.decRef()

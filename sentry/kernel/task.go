@@ -80,6 +80,8 @@ type Task struct {
 	stop        stopState
 	traceState
 
+	cpuLeft bool // guarded by container.mu: acct is in container.gone
+
 	sched       schedState
 	futexWait   futex.Waiter
 	vfork       vforkState

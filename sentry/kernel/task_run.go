@@ -34,9 +34,9 @@ func (t *Task) run() {
 			t.inUser.Store(false)
 			continue
 		}
-		if t.container.frozen.Load() {
+		if t.container.gate.Load() != 0 {
 			t.inUser.Store(false)
-			t.stayFrozen()
+			t.waitAtGate()
 			continue
 		}
 		ev, err := t.switchToUser()

@@ -155,19 +155,39 @@ func showPidsCurrent(c *pseudo.Call, b *pseudo.Buf) error {
 	return nil
 }
 
+func showPidsEvents(c *pseudo.Call, b *pseudo.Buf) error {
+	b.Printf("max %d\n", fsOf(c).c.TasksRefused())
+	return nil
+}
+
+func frozen(c *pseudo.Call) int {
+	if fsOf(c).c.Frozen() {
+		return 1
+	}
+	return 0
+}
+
+func showEvents(c *pseudo.Call, b *pseudo.Buf) error {
+	b.Printf("populated 1\nfrozen %d\n", frozen(c))
+	return nil
+}
+
+func showFreeze(c *pseudo.Call, b *pseudo.Buf) error {
+	b.Printf("%d\n", frozen(c))
+	return nil
+}
+
 // groups returns the container's processes.
 func (fs *FS) groups() []*kernel.ThreadGroup {
 	return slices.DeleteFunc(fs.typ.k.Groups(fs.typ.k.RootPIDNS), func(g *kernel.ThreadGroup) bool { return g.Container() != fs.c })
 }
 
 func showCPUStat(c *pseudo.Call, b *pseudo.Buf) error {
-	var user, system int64
-	for _, g := range fsOf(c).groups() {
-		u, s, cu, cs := g.CPUTimes()
-		user, system = user+u+cu, system+s+cs
-	}
+	user, system := fsOf(c).c.CPUTimes()
+	held := fsOf(c).c.Throttling()
 	b.Printf("usage_usec %d\nuser_usec %d\nsystem_usec %d\nnice_usec 0\ncore_sched.force_idle_usec 0\n"+
-		"nr_periods 0\nnr_throttled 0\nthrottled_usec 0\nnr_bursts 0\nburst_usec 0\n", (user+system)/1000, user/1000, system/1000)
+		"nr_periods %d\nnr_throttled %d\nthrottled_usec %d\nnr_bursts 0\nburst_usec 0\n",
+		(user + system).Microseconds(), user.Microseconds(), system.Microseconds(), held.Periods, held.Throttled, held.ThrottledNS/1000)
 	return nil
 }
 
