@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"encoding/binary"
+	"os"
 	"sync"
 	"sync/atomic"
 
@@ -18,6 +19,7 @@ import (
 type packetLink struct {
 	ether
 	fd     int
+	file   *os.File     // fd, for the runtime's poller
 	router *atomic.Bool // whether the stack forwards; nil: it does not
 
 	started sync.Once
@@ -68,11 +70,19 @@ func (l *packetLink) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error
 		vnetHeader(vnet[:], p)
 		parts := append(make([][]byte, 0, 8), vnet[:])
 		parts = append(parts, p.AsSlices()...)
-		if _, err := unix.SendmsgBuffers(l.fd, parts, nil, nil, l.sendFlags()); err != nil {
+		if err := l.send(parts); err != nil {
 			l.errors.Add(1)
 		}
 	}
 	return pkts.Len(), nil
+}
+
+func (l *packetLink) send(parts [][]byte) error {
+	if l.whole || len(parts) > maxParts {
+		_, err := unix.SendmsgBuffers(l.fd, parts, nil, nil, l.sendFlags())
+		return err
+	}
+	return sendNow(l.fd, parts)
 }
 
 // vnetHeader says what the host has to do with a frame: complete its checksum, cut it into
@@ -97,23 +107,57 @@ func vnetHeader(b []byte, p *stack.PacketBuffer) {
 	}
 }
 
-// read delivers frames until the descriptor fails.
+// read delivers frames until the descriptor fails. Between frames the goroutine waits in the
+// Go runtime's poller and not in read(2): the thread that the poller wakes then runs what a
+// frame made ready, the stack's goroutines, before it waits again, and no thread is found
+// missing (and replaced) because it is in a system call.
 func (l *packetLink) read() {
+	defer func() {
+		l.gone.Store(l.fd >= 0)
+		l.lost()
+	}()
 	frame := make([]byte, frameMax)
-	for {
-		n, err := unix.Read(l.fd, frame)
-		if err == unix.EINTR || err == unix.ENETDOWN || err == unix.EAGAIN {
-			continue
+	if l.whole || unix.SetNonblock(l.fd, true) != nil { // sending on a wire waits
+		for l.readFrame(frame) != unix.EBADF {
 		}
-		if err != nil || n == 0 {
-			l.gone.Store(l.fd >= 0)
-			l.lost()
-			return
-		}
-		if n >= vnetSize+header.EthernetMinimumSize {
-			l.received(frame[:vnetSize], frame[vnetSize:n])
-		}
+		return
 	}
+	l.file = os.NewFile(uintptr(l.fd), "link")
+	conn, err := l.file.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = conn.Read(func(uintptr) bool {
+		for {
+			switch l.readFrame(frame) {
+			case unix.EAGAIN:
+				return false
+			case unix.EBADF:
+				return true
+			}
+		}
+	})
+}
+
+// readFrame delivers a frame: EAGAIN, or EBADF for good.
+func (l *packetLink) readFrame(frame []byte) error {
+	read := readNow
+	if l.file == nil {
+		read = unix.Read
+	}
+	n, err := read(l.fd, frame)
+	switch {
+	case err == unix.EINTR || err == unix.ENETDOWN:
+		return nil
+	case err == unix.EAGAIN:
+		return err
+	case err != nil || n == 0:
+		return unix.EBADF
+	}
+	if n >= vnetSize+header.EthernetMinimumSize {
+		l.received(frame[:vnetSize], frame[vnetSize:n])
+	}
+	return nil
 }
 
 // received delivers a frame: its parts where it may have to travel on, and datagrams always
