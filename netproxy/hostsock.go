@@ -80,9 +80,22 @@ func (s *hostSocket) control(f func(fd int)) {
 	}
 }
 
-// closeWrite sends FIN.
-func (s *hostSocket) closeWrite() {
+// Read implements netstack.Stream.
+func (s *hostSocket) Read(b []byte) (int, error) { return s.f.Read(b) }
+
+// Write implements netstack.Stream.
+func (s *hostSocket) Write(b []byte) (int, error) { return s.f.Write(b) }
+
+// CloseWrite sends FIN.
+func (s *hostSocket) CloseWrite() error {
 	s.control(func(fd int) { _ = unix.Shutdown(fd, unix.SHUT_WR) })
+	return nil
+}
+
+// Abort ends the connection with a reset.
+func (s *hostSocket) Abort() {
+	s.reset()
+	s.close()
 }
 
 // reset makes the coming close a reset.

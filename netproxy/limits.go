@@ -15,7 +15,6 @@ const (
 	// own buffers. The way inside is short: a small window fills it.
 	tcpBuffer = 256 << 10
 	udpBuffer = 256 << 10
-	copyChunk = 32 << 10
 
 	maxDatagram = 65507
 )
@@ -25,7 +24,4 @@ const (
 	udpIdle  = 2 * time.Minute
 	dnsIdle  = 15 * time.Second
 	pingIdle = 30 * time.Second
-
-	// closeWait bounds how long the last bytes of a connection may take to get inside.
-	closeWait = time.Minute
 )

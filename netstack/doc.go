@@ -27,11 +27,14 @@
 // in the stack's hooks as one rule, the evaluator; connections are tracked, and addresses
 // translated, by the stack.
 //
+// Connections that an engine makes to the loopback of the host's side of the namespace are
+// accepted from a donated socket and carried to lo (inward.go).
+//
 // Neighbours: sentry/socket/inet, sentry/socket/netlink and sentry/socket/packet use it.
 //
 // Host calls: none of its own; goroutines and timers of the TCP/IP stack use what the Go
 // runtime uses anyway. Frames of donated packet sockets are read
-// and written.
+// and written; inward: mmap, accept4, getsockname, shutdown.
 //
 // Locks: Stack.mu and Endpoint's are leaves of ours; the stack's own locks come below
 // and a listener is called with them held, so that it may only notify. So is an Observer,

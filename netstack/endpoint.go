@@ -37,6 +37,7 @@ type Endpoint struct {
 	proto    uint8 // of Raw
 	v6       bool
 	errs     errQueue
+	heard    heard // guarded by inward.mu
 }
 
 // NewEndpoint makes an endpoint; proto is for Raw. l hears of its events.
@@ -91,6 +92,7 @@ func (e *Endpoint) Close() {
 	e.wq.EventUnregister(&e.entry)
 	e.unreport()
 	if e.kind == TCP {
+		e.stack.inward.silent(e)
 		e.stack.closed()
 	}
 	e.ep.Close()
@@ -100,6 +102,7 @@ func (e *Endpoint) Close() {
 func (e *Endpoint) Abort() {
 	e.wq.EventUnregister(&e.entry)
 	e.unreport()
+	e.stack.inward.silent(e)
 	e.ep.Abort()
 }
 
@@ -118,7 +121,13 @@ func (e *Endpoint) Connect(a Addr) error { return errno(e.ep.Connect(a.full())) 
 func (e *Endpoint) Disconnect() error { return errno(e.ep.Disconnect()) }
 
 // Listen makes a TCP endpoint take connections.
-func (e *Endpoint) Listen(backlog int) error { return errno(e.ep.Listen(backlog)) }
+func (e *Endpoint) Listen(backlog int) error {
+	if err := e.ep.Listen(backlog); err != nil {
+		return errno(err)
+	}
+	e.stack.inward.listens(e)
+	return nil
+}
 
 // Accept returns a connection and its peer: EAGAIN, EINVAL. It has no listener; Follow
 // gives it one.
@@ -145,6 +154,9 @@ func (e *Endpoint) Shutdown(read, write bool) error {
 	}
 	if write {
 		f |= tcpip.ShutdownWrite
+	}
+	if read {
+		e.stack.inward.silent(e) // a listener's end
 	}
 	return errno(e.ep.Shutdown(f))
 }

@@ -38,6 +38,7 @@ type Stack struct {
 	observing sync.Mutex // of those who change observers
 	observers atomic.Pointer[[]Observer]
 
+	inward  inward
 	watcher Watcher // nil: nobody; set before the stack is built
 
 	mu        sync.Mutex

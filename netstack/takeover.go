@@ -21,6 +21,10 @@ type Config struct {
 	// Resolver says that the descriptor behind those of the links is a socket of the host that
 	// is connected to EngineResolver.
 	Resolver bool
+
+	// Inward says that behind those are a listening socket of the host and the InwardPorts
+	// that lead to it.
+	Inward bool
 }
 
 // HostLink is an interface with its addresses.
@@ -74,6 +78,12 @@ func (s *Stack) Apply(c *Config, fds []int) error {
 	}
 	if c.Resolver && len(fds) > 0 {
 		s.resolveLocked(fds[0])
+		fds = fds[1:]
+	}
+	if c.Inward && len(fds) > 1 {
+		if err := s.takeInward(fds[0], fds[1]); err != nil {
+			return fmt.Errorf("connections to lo: %w", err)
+		}
 	}
 	s.routes = append(s.routes, c.Routes[:min(len(c.Routes), maxRoutes)]...)
 	s.setRoutesLocked()

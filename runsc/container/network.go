@@ -9,6 +9,7 @@ import (
 
 	"lazaret/runsc/control"
 	"lazaret/runsc/hostnet"
+	"lazaret/runsc/spec"
 )
 
 // network takes over what the engine and its hooks put into the sandbox's network
@@ -34,6 +35,11 @@ func (cr *creator) network() error {
 		return fmt.Errorf("--network sandbox: %w", err)
 	}
 	cr.net = n
+	if spec.IsPod(cr.opts.Spec) {
+		if err := n.Inward(path); err != nil {
+			cr.warn(fmt.Sprintf("ports of the pod cannot be forwarded: %v", err))
+		}
+	}
 	if cr.args.Network, err = json.Marshal(&n.Config); err != nil {
 		return fmt.Errorf("encode the network: %w", err)
 	}

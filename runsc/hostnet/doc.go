@@ -11,6 +11,11 @@
 // An engine's resolver on the namespace's own loopback is reached over a socket that is
 // connected to it; what that resolver itself asks from there passes the link.
 //
+// What an engine connects to on the loopback of a pod's namespace (port-forward) is led to
+// the sandbox by a program of sk_lookup: to a listening socket of the namespace that the Sentry
+// accepts from, if the port's bit is set in memory that the Sentry writes. A port on which
+// nobody listens inside is refused by the host's kernel.
+//
 // It also has what the other modes need of the host: the sockets of published ports and the
 // host's resolvers (--network user), and what interfaces there are (--network host).
 //

@@ -1,6 +1,7 @@
 package hostnet
 
 import (
+	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +24,9 @@ type progLoad struct {
 	logBuf          uint64
 	kernVersion     uint32
 	flags           uint32
+	name            [16]byte
+	ifindex         uint32
+	attach          uint32
 }
 
 // linkCreate is the part that BPF_LINK_CREATE looks at.
@@ -90,16 +94,23 @@ func dropIngress(index int, resolver bool) (int, error) {
 	if resolver {
 		program = resolverProgram
 	}
-	// SAFETY: the kernel reads the program and license, which are globals, during the call.
-	load := progLoad{progType: progSchedCls, count: uint32(len(program)),
-		insns: uint64(uintptr(unsafe.Pointer(&program[0]))), license: uint64(uintptr(unsafe.Pointer(&license[0])))}
-	prog, err := bpf(bpfProgLoad, unsafe.Pointer(&load), unsafe.Sizeof(load))
+	prog, err := load(progSchedCls, 0, program)
 	if err != nil {
 		return -1, err
 	}
 	defer unix.Close(prog)
 	create := linkCreate{prog: uint32(prog), target: uint32(index), attach: attachTCXIngres}
 	return bpf(bpfLinkCreate, unsafe.Pointer(&create), unsafe.Sizeof(create))
+}
+
+// load loads a program; attach is where its type wants to be told.
+func load(progType, attach uint32, program []uint64) (int, error) {
+	// SAFETY: the kernel reads the program and the license, a global, during the call.
+	attr := progLoad{progType: progType, attach: attach, count: uint32(len(program)),
+		insns: uint64(uintptr(unsafe.Pointer(&program[0]))), license: uint64(uintptr(unsafe.Pointer(&license[0])))}
+	fd, err := bpf(bpfProgLoad, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	runtime.KeepAlive(program)
+	return fd, err
 }
 
 func bpf(cmd uintptr, attr unsafe.Pointer, size uintptr) (int, error) {

@@ -35,7 +35,6 @@ var hostNet = Policy{Name: "hostnet", Rules: []Rule{
 	{Call: "bind", Reason: "bind(2) of an application"},
 	{Call: "connect", Reason: "connect(2) of an application"},
 	{Call: "listen", Reason: "listen(2) of an application"},
-	{Call: "getsockname", Reason: "getsockname(2) of an application"},
 	{Call: "getpeername", Reason: "getpeername(2) of an application"},
 	{Call: "setsockopt", Args: []Cond{eq(1, unix.SOL_SOCKET), eq(2, sockOptions...)}, Reason: "socket(7) options of an application"},
 	{Call: "setsockopt", Args: []Cond{eq(1, unix.IPPROTO_IP), eq(2, with(ipOptions, unix.IP_ADD_MEMBERSHIP, unix.IP_DROP_MEMBERSHIP)...)},

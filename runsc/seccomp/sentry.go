@@ -87,5 +87,7 @@ var sentryBase = Policy{Name: "sentry", Rules: []Rule{
 	{Call: "recvmsg", Reason: "answers of the Gofer and requests of runsc, with donated files"},
 	{Call: "accept4", Args: []Cond{only(3, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)}, Reason: "runsc connects to the control socket"},
 	{Call: "shutdown", Reason: "end of a donated stream socket (stdio, control)"},
+	{Call: "getsockname", Reason: "which port inside a connection from the host's side of the loopback was made to",
+		Unseen: "only when an engine forwards a port into a network namespace of its own"},
 	{Call: "prctl", Args: []Cond{eq64(0, unix.PR_SET_PDEATHSIG)}, Reason: "runsc lets go of the sandbox"},
 }}
