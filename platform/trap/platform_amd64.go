@@ -35,10 +35,12 @@ type trapPlatform struct {
 	closed   bool
 	pool     []*addressSpace // emptied stubs, the oldest first
 	emptying int             // stubs that are about to be in pool
+	expiring bool            // a timer will look at pool
 	spare    int             // threads of ended contexts that the scheduler has
 
 	watchTick  time.Duration
 	watchLimit int
+	idleLimit  time.Duration
 }
 
 // numAnswers bounds the requests under way at any time.
@@ -52,7 +54,7 @@ func New() (platform.Platform, error) {
 		fsgs:    userFSGS(),
 		answers: make(chan answer, numAnswers),
 
-		watchTick: watchTick, watchLimit: watchLimit,
+		watchTick: watchTick, watchLimit: watchLimit, idleLimit: idleLimit,
 		spaces:  make(map[int32]*addressSpace),
 		forks:   make(map[answer]struct{}),
 		orphans: make(map[int32]struct{}),

@@ -1,6 +1,7 @@
 package trap
 
 import (
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,9 @@ const (
 
 	// restProofs is how often they must have been seen to rest.
 	restProofs = 2
+
+	// idleLimit is how long a stub is kept for nobody (trapPlatform.idleLimit, but in tests).
+	idleLimit = 10 * time.Second
 )
 
 // empty makes the stub of an ended address space one that has nothing, and keeps it.
@@ -38,6 +42,7 @@ func (a *addressSpace) empty() {
 		a.since = time.Now()
 		p.pool = append(p.pool, a)
 		a.restedLocked()
+		p.expireLaterLocked()
 	}
 	p.mu.Unlock()
 	if !keep {
@@ -128,6 +133,33 @@ func (p *trapPlatform) take() *addressSpace {
 	}
 	got.page.put32(reqHold, 0) // woken when they are needed (tell)
 	return got
+}
+
+// expireLaterLocked sees to it that the oldest stub of the pool does not stay for ever. An
+// empty pool has no timer.
+func (p *trapPlatform) expireLaterLocked() {
+	if p.expiring || len(p.pool) == 0 {
+		return
+	}
+	p.expiring = true
+	time.AfterFunc(time.Until(p.pool[0].since.Add(p.idleLimit)), p.expire)
+}
+
+// expire ends the stubs that nobody has taken for long.
+func (p *trapPlatform) expire() {
+	p.mu.Lock()
+	n := 0
+	for n < len(p.pool) && time.Since(p.pool[n].since) >= p.idleLimit {
+		n++
+	}
+	old := slices.Clone(p.pool[:n])
+	p.pool = slices.Delete(p.pool, 0, n)
+	p.expiring = false
+	p.expireLaterLocked()
+	p.mu.Unlock()
+	for _, a := range old {
+		a.destroy()
+	}
 }
 
 // drain ends all stubs that are kept, and says whether there were any.

@@ -330,3 +330,32 @@ func TestNotKept(t *testing.T) {
 		t.Error("a dead process is kept")
 	}
 }
+
+// What nobody takes is given back to the host, one after the other.
+func TestIdleStubs(t *testing.T) {
+	p := hostile(t)
+	p.drain() // the process that New tried the host with
+	p.bear(1 << 30)
+	p.mu.Lock()
+	p.idleLimit, p.expiring = 30*time.Millisecond, false // that process has a timer already
+	p.mu.Unlock()
+	for range 2 { // the second time with a new timer
+		v := newVictim(t, p, []byte{0x0f, 0x05, 0xeb, 0xfc})
+		if _, err := v.call(); err != nil {
+			t.Fatal(err)
+		}
+		pid := v.as.pid
+		v.close()
+		for i := 0; unix.Kill(int(pid), 0) != unix.ESRCH; i++ {
+			if i == 2000 {
+				t.Fatal("a stub is kept for ever")
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.pool) != 0 || p.expiring {
+		t.Errorf("%d stubs, timer %v", len(p.pool), p.expiring)
+	}
+}
