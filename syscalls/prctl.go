@@ -7,7 +7,7 @@ import (
 )
 
 var prctlRows = []Row{
-	partial(abi.SYS_PRCTL, "prctl", Prctl, "huge pages, memory names, core scheduling and PR_SET_PTRACER are accepted and mean nothing; no PR_SET_MM_MAP, PR_SET_MDWE, syscall user dispatch", Int, Hex, Hex, Hex, Hex),
+	partial(abi.SYS_PRCTL, "prctl", Prctl, "huge pages, memory names, core scheduling and PR_SET_PTRACER are accepted and mean nothing; no PR_SET_MDWE, syscall user dispatch", Int, Hex, Hex, Hex, Hex),
 }
 
 // Prctl is prctl(2). Options that this file does not name fail with EINVAL, as those of
@@ -181,45 +181,6 @@ func setName(t *kernel.Task, addr abi.Addr) error {
 		}
 	}
 	t.SetComm(string(b[:]))
-	return nil
-}
-
-// prctlMM is PR_SET_MM, which changes what /proc shows of the address space.
-func prctlMM(t *kernel.Task, a *abi.Args) error {
-	opt, v := a.Int(1), a.Addr(2)
-	if a[4] != 0 || a[3] != 0 && opt != abi.PR_SET_MM_AUXV {
-		return abi.EINVAL
-	}
-	if !t.Creds().HasCap(abi.CAP_SYS_RESOURCE) {
-		return abi.EPERM
-	}
-	if v >= t.Kernel().Platform.UserRange().End {
-		return abi.EINVAL
-	}
-	r := t.MM().Ranges()
-	switch opt {
-	case abi.PR_SET_MM_START_CODE:
-		r.Code.Start = v
-	case abi.PR_SET_MM_END_CODE:
-		r.Code.End = v
-	case abi.PR_SET_MM_START_DATA:
-		r.Data.Start = v
-	case abi.PR_SET_MM_END_DATA:
-		r.Data.End = v
-	case abi.PR_SET_MM_START_STACK:
-		r.StackStart = v
-	case abi.PR_SET_MM_ARG_START:
-		r.Args.Start = v
-	case abi.PR_SET_MM_ARG_END:
-		r.Args.End = v
-	case abi.PR_SET_MM_ENV_START:
-		r.Env.Start = v
-	case abi.PR_SET_MM_ENV_END:
-		r.Env.End = v
-	default:
-		return abi.EINVAL
-	}
-	t.MM().SetRanges(r)
 	return nil
 }
 

@@ -221,6 +221,13 @@ func (tg *ThreadGroup) Executable() *vfs.File {
 	return nil
 }
 
+// SetExecutable makes another file the one that the process runs, and takes its reference over.
+func (tg *ThreadGroup) SetExecutable(f *vfs.File) {
+	if old := tg.exe.Swap(f); old != nil {
+		old.DecRef()
+	}
+}
+
 // dropExecutable gives the file up: the process has no memory any more.
 func (tg *ThreadGroup) dropExecutable() {
 	if f := tg.exe.Swap(nil); f != nil {

@@ -58,3 +58,11 @@ func (m *MM) Brk(a abi.Addr) abi.Addr {
 	m.brk = a
 	return a
 }
+
+// SetBrk says where the heap begins and ends, without mapping anything (PR_SET_MM_MAP).
+// Preconditions: start is not above end, and both are addresses of the application.
+func (m *MM) SetBrk(start, end abi.Addr) {
+	m.lock()
+	defer m.unlock()
+	m.brkStart, m.brk = start, end
+}

@@ -71,6 +71,13 @@ func (m *MM) Accessible(addr abi.Addr) bool {
 	return v != nil && v.prot != 0
 }
 
+// MappedAbove reports whether there is a mapping at addr or above it.
+func (m *MM) MappedAbove(addr abi.Addr) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return len(m.vmas) > 0 && m.vmas[len(m.vmas)-1].End > addr
+}
+
 // Resident reports whether there is a page at addr.
 func (m *MM) Resident(addr abi.Addr) bool {
 	m.mu.RLock()
