@@ -30,6 +30,8 @@ type Container struct {
 	memory   atomic.Uint64 // of the host, 0 unknown
 	oomKills atomic.Uint64
 
+	oomVictim atomic.Pointer[ThreadGroup] // the last that was killed for its memory
+
 	mu    sync.Mutex
 	users map[auth.KUID]*userCounts
 	init  *ThreadGroup
@@ -99,26 +101,6 @@ func (c *Container) Tasks() int { return int(c.tasks.Load()) }
 
 // TasksRefused returns how often the pids limit kept a task from being made.
 func (c *Container) TasksRefused() uint64 { return c.refused.Load() }
-
-// OOMWitness is what a container's Data may be: it hears of the OOM killer before that acts.
-type OOMWitness interface{ OOMKill() }
-
-// OOMKills returns how often a process was killed for want of memory.
-func (c *Container) OOMKills() uint64 { return c.oomKills.Load() }
-
-// oomKill kills the task's process: there is no page for what its mappings promise.
-func (t *Task) oomKill() {
-	t.tg.sigMu.Lock()
-	dying := t.tg.groupExit
-	t.tg.sigMu.Unlock()
-	if c := t.container; !dying { // by another of its threads
-		c.oomKills.Add(1)
-		if w, ok := c.Data.(OOMWitness); ok {
-			w.OOMKill()
-		}
-	}
-	t.kernelKill(abi.SIGKILL)
-}
 
 // chargeTask counts a new task, or fails with EAGAIN at a limit.
 func (c *Container) chargeTask() error {

@@ -142,7 +142,7 @@ func (t *Task) handleFault(ev *platform.Event) {
 	if errors.As(err, &f) {
 		sig, code = int32(f.Signal), int32(f.Code)
 	} else if err == error(abi.ENOMEM) {
-		t.oomKill()
+		t.faultOOM()
 		return
 	}
 	if sig == 0 {
