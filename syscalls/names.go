@@ -2,6 +2,7 @@ package syscalls
 
 import (
 	"encoding/binary"
+	"sync"
 
 	"lazaret/sentry/kernel"
 	"lazaret/sentry/vfs"
@@ -172,6 +173,9 @@ func readlinkAt(t *kernel.Task, dirfd int32, addr, buf abi.Addr, size int32) (ui
 // maxDents bounds the bytes of one getdents.
 const maxDents = 128 << 10
 
+// dents are buffers of getdents, for reuse. None is longer than maxDents and an entry.
+var dents = sync.Pool{New: func() any { return new([]byte) }}
+
 // Getdents64 is getdents64(2).
 func Getdents64(t *kernel.Task, a *abi.Args) (uint64, error) {
 	return getdents(t, a, func(out []byte, d *vfs.Dirent, room int) []byte {
@@ -198,7 +202,12 @@ func getdents(t *kernel.Task, a *abi.Args, put func(out []byte, d *vfs.Dirent, r
 	}
 	defer f.DecRef()
 	size := int(min(a.Size(2)&0xffffffff, maxDents))
-	var out []byte
+	buf := dents.Get().(*[]byte)
+	out := (*buf)[:0]
+	defer func() {
+		*buf = out
+		dents.Put(buf)
+	}()
 	full, from := false, f.ShownPos()
 	err = f.ReadDir(t.Ctx(), func(d *vfs.Dirent) bool {
 		more := put(out, d, size-len(out))

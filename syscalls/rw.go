@@ -1,6 +1,7 @@
 package syscalls
 
 import (
+	"sync"
 	"time"
 
 	"lazaret/sentry/kernel"
@@ -46,6 +47,18 @@ type transfer struct {
 	pin   mm.Pinned
 }
 
+// transfers are for reuse: what a read or write needs is too large for the collector to be
+// left one a call.
+var transfers = sync.Pool{New: func() any { return new(transfer) }}
+
+func newTransfer() *transfer { return transfers.Get().(*transfer) }
+
+// done gives x, which nobody must use any more, back.
+func (x *transfer) done() {
+	*x = transfer{}
+	transfers.Put(x)
+}
+
 // Read is read(2).
 func Read(t *kernel.Task, a *abi.Args) (uint64, error) { return simple(t, a, false, noOffset) }
 
@@ -74,7 +87,9 @@ func simple(t *kernel.Task, a *abi.Args, write bool, off int64) (uint64, error) 
 		return 0, err
 	}
 	defer f.DecRef()
-	x := transfer{t: t, f: f, write: write, off: off}
+	x := newTransfer()
+	defer x.done()
+	x.t, x.f, x.write, x.off = t, f, write, off
 	if err := x.mayBegin(); err != nil {
 		return 0, err
 	}
@@ -134,7 +149,9 @@ func vector(t *kernel.Task, a *abi.Args, write bool, off int64, flags uint32) (u
 		return 0, err
 	}
 	defer f.DecRef()
-	x := transfer{t: t, f: f, write: write, off: off, flags: flags}
+	x := newTransfer()
+	defer x.done()
+	x.t, x.f, x.write, x.off, x.flags = t, f, write, off, flags
 	if err := x.mayBegin(); err != nil {
 		return 0, err
 	}

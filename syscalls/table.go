@@ -112,12 +112,11 @@ func (tb *Table) Rows(fn func(*Row)) {
 }
 
 // Dispatch carries out system call nr for t.
-func (tb *Table) Dispatch(t *kernel.Task, nr uint64, args [6]uint64) (uint64, error) {
-	a := abi.Args(args)
+func (tb *Table) Dispatch(t *kernel.Task, nr uint64, a *abi.Args) (uint64, error) {
 	if tr := tb.strace.Load(); tr != nil {
-		return tb.traced(tr, t, nr, &a)
+		return tb.traced(tr, t, nr, a)
 	}
-	return tb.call(t, tb.Lookup(nr), &a)
+	return tb.call(t, tb.Lookup(nr), a)
 }
 
 // call carries out the call of row r, nil for one that nobody knows.

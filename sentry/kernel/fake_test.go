@@ -205,7 +205,7 @@ func (c *fakeContext) enterHandler(regs *platform.Regs) {
 // fakeTable is the system call table of the tests.
 type fakeTable struct{ p *fakePlatform }
 
-func (ft fakeTable) Dispatch(t *Task, nr uint64, args [6]uint64) (uint64, error) {
+func (ft fakeTable) Dispatch(t *Task, nr uint64, args *abi.Args) (uint64, error) {
 	switch nr {
 	case fakeCall:
 		ft.p.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"lazaret/sentry/kernel/clock"
 	"lazaret/sentry/kernel/futex"
 	"lazaret/sentry/memfile"
+	"lazaret/syscalls/abi"
 )
 
 // SyscallTable runs system calls. Package syscalls implements it.
@@ -17,7 +18,7 @@ type SyscallTable interface {
 	// Dispatch runs system call nr for t. A result with a nil error goes to the result
 	// register as it is; an abi.Errno goes there negated, restart codes are handled.
 	// An error that is not an Errno becomes EIO.
-	Dispatch(t *Task, nr uint64, args [6]uint64) (uint64, error)
+	Dispatch(t *Task, nr uint64, args *abi.Args) (uint64, error)
 }
 
 // NamespaceFactory makes the state behind namespaces whose rooms the kernel does not

@@ -8,19 +8,19 @@ func (t *Task) syscallWork() bool {
 
 // syscallEnter does what comes before a system call: the tracer's entry stop, then the
 // filters. It may change number and arguments; false means that the call must not run.
-func (t *Task) syscallEnter(nr *uint64, args *[6]uint64) bool {
+func (t *Task) syscallEnter(nr *uint64) bool {
 	if t.ptraced.Load() {
 		if !t.traceSyscallEnter() {
 			return false
 		}
-		*nr, *args = t.regs.SyscallNo(), t.regs.SyscallArgs()
+		*nr, t.args = t.regs.SyscallNo(), t.regs.SyscallArgs()
 	}
 	t.syscallNr = *nr
 	if t.seccompMode.Load() != 0 {
-		if !t.seccompCheck(*nr, args) {
+		if !t.seccompCheck(*nr, (*[6]uint64)(&t.args)) {
 			return false
 		}
-		*nr, *args = t.regs.SyscallNo(), t.regs.SyscallArgs()
+		*nr, t.args = t.regs.SyscallNo(), t.regs.SyscallArgs()
 		t.syscallNr = *nr
 	}
 	// A tracer that stores -1 cancels the call; the result is what it left.

@@ -24,9 +24,10 @@ type Task struct {
 	regs        platform.Regs
 	pctx        platform.Context
 	ctx         vfs.Context
-	initFP      []byte // floating point state to start with, from clone
-	inSyscall   bool   // the registers are those of a system call's end
-	syscallNr   uint64 // its number; meaningful while inSyscall
+	initFP      []byte   // floating point state to start with, from clone
+	inSyscall   bool     // the registers are those of a system call's end
+	syscallNr   uint64   // its number; meaningful while inSyscall
+	args        abi.Args // of the system call that is being carried out
 	restartCode abi.Errno
 	restart     RestartBlock
 	savedMask   abi.SigSet // to restore after the handler (sigsuspend, ppoll)

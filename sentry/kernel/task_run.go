@@ -89,16 +89,17 @@ func (t *Task) handleEvent(ev *platform.Event) {
 
 // doSyscall runs the system call that the registers hold.
 func (t *Task) doSyscall() {
-	nr, args := t.regs.SyscallNo(), t.regs.SyscallArgs()
+	nr := t.regs.SyscallNo()
+	t.args = t.regs.SyscallArgs()
 	t.inSyscall, t.syscallNr = true, nr
 	if t.syscallWork() {
-		if !t.syscallEnter(&nr, &args) {
+		if !t.syscallEnter(&nr) {
 			t.syscallLeave()
 			return
 		}
 	}
 	gen := t.answerGen.Load()
-	v, err := t.k.Syscalls.Dispatch(t, nr, args)
+	v, err := t.k.Syscalls.Dispatch(t, nr, &t.args)
 	if err == nil && t.answerable(nr) {
 		t.offerAnswer(nr, v, gen)
 	}

@@ -29,6 +29,12 @@ type Mappable interface {
 	Sync(off, n uint64) error
 }
 
+// Constant is a Mappable whose bytes may never change.
+type Constant interface {
+	// Constant reports whether the bytes and their number stay what they are.
+	Constant() bool
+}
+
 // Mapper is an address space as a Mappable sees it.
 type Mapper interface {
 	// Invalidate drops the pages that are mapped in r, so that the next access asks

@@ -169,7 +169,9 @@ func (m *MM) copyLocked(addr abi.Addr, b []byte, how mode) (int, error) {
 		case write:
 			n, err = pwriteExtent(k.ext, b[done:])
 		default:
-			n, err = preadExtent(k.ext, b[done:])
+			if n = m.readConstant(k.v, k.v.offOf(addr+abi.Addr(done)), k.ext, b[done:]); n == 0 {
+				n, err = preadExtent(k.ext, b[done:])
+			}
 		}
 		k.done()
 		done += n
@@ -318,6 +320,9 @@ func (m *MM) CopyInString(addr abi.Addr, max int) (string, error) {
 		}
 		got, err := m.copyMem(at, chunk, reading)
 		if i := bytes.IndexByte(chunk[:got], 0); i >= 0 {
+			if len(buf) == 0 {
+				return string(chunk[:i]), nil
+			}
 			return string(append(buf, chunk[:i]...)), nil
 		}
 		if err != nil {

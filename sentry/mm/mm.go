@@ -41,16 +41,18 @@ type MM struct {
 	barrier Barrier // nil: no patches
 	user    abi.AddrRange
 
-	users  atomic.Int64
-	last   atomic.Pointer[vma] // the vma found last, a hint
-	pt     pageTable
-	rss    rssCounters
-	idle   idleFaults
-	oom    atomic.Bool // see TakeOOM
-	patch  patches
-	marks  atomic.Uint32
-	copied int64     // pages that the fork which made this copied; never changes
-	hot    *hotPages // nil before the first fork; shared by a process and its forks; changes with mu held for writing
+	users atomic.Int64
+	last  atomic.Pointer[vma] // the vma found last, a hint
+	pt    pageTable
+	rss   rssCounters
+	idle  idleFaults
+	oom   atomic.Bool // see TakeOOM
+	patch patches
+
+	constants constants
+	marks     atomic.Uint32
+	copied    int64     // pages that the fork which made this copied; never changes
+	hot       *hotPages // nil before the first fork; shared by a process and its forks; changes with mu held for writing
 
 	mu     sync.RWMutex
 	vmas   []*vma // sorted

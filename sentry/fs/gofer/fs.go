@@ -17,6 +17,7 @@ type fileSystem struct {
 	root    *inode
 	rootDev [2]uint32
 	shared  bool // others may change the tree, and the Gofer tells us
+	fixed   bool // nobody may change it, we neither
 	fds     *fdCache
 	host    *hostfile.Notifier // nil: FIFOs and sockets are the sandbox's own
 
@@ -63,6 +64,7 @@ func Mount(ctx *vfs.Context, c *Client, attach, source string) (*vfs.Super, erro
 	fs.super = vfs.NewSuper("9p", abi.V9FS_MAGIC, fs)
 	fs.super.Source = source
 	if attr.Flags&proto.FlagReadOnly != 0 {
+		fs.fixed = !fs.shared
 		fs.super.SetFlags(abi.MS_RDONLY)
 	}
 	root := fs.inode(nil, "", &attr, file)

@@ -380,6 +380,9 @@ func (r *regular) Extent(_ *memfile.Account, off, n uint64, write bool) (memfile
 	return memfile.Extent{FD: fd, Off: int64(off), Len: n}, nil
 }
 
+// Constant implements memfile.Constant.
+func (r *regular) Constant() bool { return r.fs.fixed }
+
 // AddMapping implements memfile.Mappable: a mapping keeps the descriptors open. Pages are
 // counted, since a range may go in other pieces than it came.
 func (r *regular) AddMapping(_ memfile.Mapper, ar abi.AddrRange, _ uint64, _ bool) error {
