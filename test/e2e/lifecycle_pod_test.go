@@ -5,7 +5,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -55,8 +54,8 @@ func TestPod(t *testing.T) {
 		t.Errorf("a after the end of b: %q", got)
 	}
 	// The pid that engines know is a process that passes signals on and ends with it.
-	c := newBundle(t, script1("trap 'exit 0' USR1; while :; do sleep 0.05; done"), pod(sandbox)).started(r)
-	time.Sleep(300 * time.Millisecond)
+	c := newBundle(t, script1("trap 'exit 0' USR1; : > /tmp/ready; while :; do sleep 0.05; done"), pod(sandbox)).started(r)
+	r.awaitReady(t, c)
 	if err := syscall.Kill(r.stateOf(t, c).PID, syscall.SIGUSR1); err != nil {
 		t.Error(err)
 	}

@@ -39,7 +39,7 @@ func (r *runtimeUnderTest) stateOf(t *testing.T, id string) state {
 func (r *runtimeUnderTest) awaitStatus(t *testing.T, id, want string) {
 	t.Helper()
 	got := ""
-	for range 200 {
+	for range 1000 {
 		if got = r.stateOf(t, id).Status; got == want {
 			return
 		}
@@ -237,10 +237,17 @@ func TestRunDetach(t *testing.T) {
 	nothingLeft(t, r, id)
 }
 
+// awaitReady waits until a container's program has made its /tmp/ready.
+func (r *runtimeUnderTest) awaitReady(t *testing.T, id string) {
+	t.Helper()
+	r.do(t, "", "exec", id, "sh", "-c", "until [ -e /tmp/ready ]; do sleep 0.05; done").must(t, "exec")
+}
+
 // TestWait: wait ends with the container and as it did.
 func TestWait(t *testing.T) {
-	r, b := ours(t), newBundle(t, script1("trap 'exit 42' TERM; while :; do sleep 0.05; done"))
+	r, b := ours(t), newBundle(t, script1("trap 'exit 42' TERM; : > /tmp/ready; while :; do sleep 0.05; done"))
 	id := b.started(r)
+	r.awaitReady(t, id)
 	done := make(chan answer, 1)
 	go func() { done <- r.do(t, "", "wait", id) }()
 	time.Sleep(300 * time.Millisecond)

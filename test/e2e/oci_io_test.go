@@ -75,12 +75,10 @@ func TestPipesAsStdio(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pr.Close()
+	defer pw.Close()
 	time.AfterFunc(500*time.Millisecond, func() { pr.Close() })
 	id := newID()
-	a := r.with(t, func(c *exec.Cmd) {
-		c.Stdout = pw
-		go func() { time.Sleep(200 * time.Millisecond); pw.Close() }()
-	}, "run", "--bundle", b.dir, id)
+	a := r.with(t, func(c *exec.Cmd) { c.Stdout = pw }, "run", "--bundle", b.dir, id)
 	if strings.TrimSpace(a.err) != "141" {
 		t.Errorf("yes into a closed pipe: exit code %d, %q", a.code, a.err)
 	}
@@ -235,9 +233,8 @@ func TestConsoleSocket(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = unix.SetNonblock(int(c.master.Fd()), true)
-		time.Sleep(200 * time.Millisecond)
-		c.send("stty size\r")
-		c.expect("44 55")
+		c.send("until [ \"$(stty size)\" = \"$((40+4)) 55\" ]; do sleep 0.1; done; echo size-$((1))\r")
+		c.expect("size-1")
 		c.send("sleep 1000\r")
 		time.Sleep(300 * time.Millisecond)
 		c.send("\x03")
