@@ -13,7 +13,7 @@
 //
 // A tap stands before every link and sees its packets: for --pcap, for packet sockets
 // (Observer), and for the error queues of endpoints with IP_RECVERR, which the stack fills
-// with too little.
+// with too little. It also delays acknowledgements (ackHold), which the stack does not.
 //
 // Links are the host's (packetLink, wire), lo, or made inside: veth, bridge, dummy (NewLink,
 // NewVeth). What one end of a pair sends waits in the other's queue and is delivered by a
@@ -39,5 +39,5 @@
 // Locks: Stack.mu and Endpoint's are leaves of ours; the stack's own locks come below
 // and a listener is called with them held, so that it may only notify. So is an Observer,
 // which must not call the Stack. No Stack's mu is held while another's is taken: the ends of a
-// pair find each other through their owners. A bridge's pmu and a pair's qmu are leaves.
+// pair find each other through their owners. A bridge's pmu, a pair's qmu and an ackHold's mu are leaves.
 package netstack

@@ -20,6 +20,7 @@ type tap struct {
 	bridge   atomic.Pointer[bridge] // whose port the link is
 	resolver atomic.Pointer[resolver]
 	in       tapDispatcher // what the link delivers to
+	acks     ackHold
 }
 
 // gsoTap is a tap of a link that cuts large segments itself.
@@ -32,6 +33,7 @@ type gsoTap struct {
 func (s *Stack) tapped(l *link) stack.LinkEndpoint {
 	t := &tap{LinkEndpoint: l.ep, s: s, index: l.Index, loopback: l.Flags&abi.IFF_LOOPBACK != 0}
 	t.up.Store(l.Flags&abi.IFF_UP != 0)
+	t.acks.send, t.acks.wait = t.sendHeld, ackWait
 	l.tap = t
 	if g, ok := l.ep.(stack.GSOEndpoint); ok {
 		return gsoTap{t, g}
@@ -41,6 +43,16 @@ func (s *Stack) tapped(l *link) stack.LinkEndpoint {
 
 // WritePackets implements stack.LinkEndpoint.
 func (t *tap) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
+	all := pkts.AsSlice()
+	for _, p := range all {
+		if t.acks.keep(p, len(all) == 1) {
+			return 1, nil
+		}
+	}
+	return t.sendAll(pkts)
+}
+
+func (t *tap) sendAll(pkts stack.PacketBufferList) (int, tcpip.Error) {
 	if t.s.capture != nil || t.s.observers.Load() != nil {
 		for _, p := range pkts.AsSlice() {
 			if t.s.capture != nil {
