@@ -36,6 +36,7 @@ type resolver struct {
 // question is one that was passed on. The zero value is none.
 type question struct {
 	from       netip.AddrPort
+	reply      chan []byte // of who asked over TCP; it takes one answer
 	id, passed uint16
 }
 
@@ -65,15 +66,30 @@ func (r *resolver) take(p *stack.PacketBuffer) bool {
 	}
 	msg := udp[header.UDPMinimumSize:udp.Length()]
 	from := netip.AddrPortFrom(fromAddress(ip.SourceAddress()), udp.SourcePort())
-	r.mu.Lock()
-	r.next++
-	id := r.next
-	r.asked[id%maxQuestions] = question{from: from, id: binary.BigEndian.Uint16(msg), passed: id}
-	r.mu.Unlock()
+	id := r.note(question{from: from, id: binary.BigEndian.Uint16(msg)})
 	out := append([]byte(nil), msg...)
 	binary.BigEndian.PutUint16(out, id)
 	_, _ = unix.Write(r.fd, out) // what is lost is asked again
 	return true
+}
+
+// note keeps a question until its answer comes, and returns the number that it is passed on by.
+func (r *resolver) note(q question) uint16 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.next++
+	q.passed = r.next
+	r.asked[q.passed%maxQuestions] = q
+	return q.passed
+}
+
+// forget gives a question up.
+func (r *resolver) forget(passed uint16) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if q := &r.asked[passed%maxQuestions]; q.passed == passed {
+		*q = question{}
+	}
 }
 
 // serve carries answers until the socket is gone.
@@ -97,12 +113,21 @@ func (r *resolver) answer(msg []byte) {
 	id := binary.BigEndian.Uint16(msg)
 	r.mu.Lock()
 	q := r.asked[id%maxQuestions]
-	if !q.from.IsValid() || q.passed != id {
+	if !q.from.IsValid() && q.reply == nil || q.passed != id {
 		r.mu.Unlock()
 		return
 	}
 	r.asked[id%maxQuestions] = question{}
 	r.mu.Unlock()
+	if q.reply != nil {
+		msg = append([]byte(nil), msg...)
+		binary.BigEndian.PutUint16(msg, q.id)
+		select {
+		case q.reply <- msg:
+		default: // the same question's, a second time
+		}
+		return
+	}
 	total := header.IPv4MinimumSize + header.UDPMinimumSize + len(msg)
 	if total > 1<<16-1 {
 		return
@@ -131,5 +156,6 @@ func (s *Stack) resolveLocked(fd int) {
 	}
 	r := &resolver{fd: fd, lo: lo.tap.in}
 	lo.tap.resolver.Store(r)
+	r.takeTCP(s.s)
 	go r.serve()
 }
