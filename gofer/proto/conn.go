@@ -20,7 +20,7 @@ var ErrMalformed = errors.New("malformed message")
 // processor costs about as much.
 const spinMax = 50 * time.Microsecond
 
-// A receiver sleeps for holdMax without the Go scheduler's knowledge. To be taken off a
+// A receiver sleeps for holdMax, if it was not made patient, without the Go scheduler's knowledge. To be taken off a
 // processor and to get one back costs several wake-ups of other threads, more than all the
 // rest of an exchange. At most MaxHolders do so at once: each takes one of Go's processors
 // (GOMAXPROCS) with it, of which there must be more.
@@ -31,10 +31,23 @@ const (
 
 var holders atomic.Int32
 
+// PatientHold is a holdMax for servers. A client comes back after some milliseconds of the
+// application's; each time that all of Go's processors were given up meanwhile, its monitor
+// thread starts again, to look after them every 20 us for a while.
+const PatientHold = 20 * time.Millisecond
+
 // hold waits until there is something to receive, and reports whether there is.
 func (c *Conn) hold() bool {
 	defer holders.Add(-1)
-	return holders.Add(1) <= MaxHolders && pollIn(c.fd, holdMax)
+	if holders.Add(1) > MaxHolders {
+		return false
+	}
+	for deadline := time.Now().Add(c.patience); ; {
+		ready, interrupted := pollIn(c.fd, c.patience)
+		if ready || !interrupted || time.Now().After(deadline) {
+			return ready
+		}
+	}
 }
 
 // Conn carries messages over a socket. One goroutine may receive while one sends.
@@ -44,6 +57,8 @@ type Conn struct {
 	buf    []byte
 	have   []byte        // stream: bytes received and not yet returned, part of buf
 	spin   time.Duration // how long the next Recv polls: grows when that paid
+
+	patience time.Duration // how long it then sleeps before the scheduler is told
 }
 
 // NewConn returns a connection over fd, which it owns. Both kinds of Unix socket work.
@@ -59,7 +74,7 @@ func NewConn(fd int) (*Conn, error) {
 
 // newPacketConn returns a connection over a SOCK_SEQPACKET socket, without a system call.
 func newPacketConn(fd int) *Conn {
-	c := &Conn{fd: fd, buf: make([]byte, MaxMessage)}
+	c := &Conn{fd: fd, buf: make([]byte, MaxMessage), patience: holdMax}
 	if runtime.NumCPU() > 1 {
 		c.spin = spinMax
 	}
@@ -71,6 +86,9 @@ func SocketPair() (int, int, error) {
 	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	return p[0], p[1], err
 }
+
+// BePatient makes Recv sleep for d before the scheduler is told.
+func (c *Conn) BePatient(d time.Duration) { c.patience = d }
 
 // FD returns the socket.
 func (c *Conn) FD() int { return c.fd }

@@ -73,12 +73,12 @@ func recvmsg(sock int, b []byte, flags uintptr, fds []int32) (n, nfds int, got i
 	return int(r), nfds, msg.Flags, 0
 }
 
-// pollIn waits until there is something to receive, and reports whether there is. The
-// scheduler is not told.
-func pollIn(sock int, most time.Duration) bool {
+// pollIn waits until there is something to receive, and reports whether there is, or a
+// signal ended the wait. The scheduler is not told.
+func pollIn(sock int, most time.Duration) (ready, interrupted bool) {
 	pfd := unix.PollFd{Fd: int32(sock), Events: unix.POLLIN}
 	ts := unix.NsecToTimespec(int64(most))
 	// SAFETY: pfd and ts live for the call; there is no signal mask.
 	n, _, e := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&pfd)), 1, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
-	return e == 0 && n > 0
+	return e == 0 && n > 0, e == unix.EINTR
 }

@@ -209,6 +209,7 @@ func (s *session) serveChannel(conn *proto.Conn) {
 func (s *session) serveConn(conn *proto.Conn) error {
 	var r request
 	r.s = s
+	conn.BePatient(proto.PatientHold)
 	for {
 		msg, err := conn.Recv()
 		if err != nil {
