@@ -58,7 +58,7 @@ func tracedTask(f *testing.F) *kernel.Task {
 	must(f, err)
 	ipc, err := k.NewIPC(k.RootUserNS)
 	must(f, err)
-	net, err := k.NewNet(k.RootUserNS)
+	net, err := k.NewNet(k.RootUserNS, nil)
 	must(f, err)
 	t, err := k.NewProcess(&kernel.ProcessArgs{
 		Container: c, FS: vfs.NewFSInfo(mnt.Root(), mnt.Root(), 0), Files: vfs.NewFDTable(0), Limits: kernel.DefaultLimits(),

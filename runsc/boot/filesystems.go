@@ -13,6 +13,7 @@ import (
 	"lazaret/sentry/fs/tmpfs"
 	"lazaret/sentry/ipc"
 	"lazaret/sentry/kernel"
+	"lazaret/sentry/memfile"
 	"lazaret/sentry/socket/netns"
 	"lazaret/sentry/tty"
 	"lazaret/sentry/vfs"
@@ -69,8 +70,8 @@ func (s *Sentry) NewIPC(n *kernel.IPCNamespace) (any, error) {
 }
 
 // NewNet implements kernel.NamespaceFactory.
-func (s *Sentry) NewNet(n *kernel.NetNamespace) (any, error) {
-	return netns.New(n.UserNS, s.mf)
+func (s *Sentry) NewNet(n *kernel.NetNamespace, payer *memfile.Account) (any, error) {
+	return netns.New(n.UserNS, s.mf, payer)
 }
 
 // sysctls sets linux.sysctl.

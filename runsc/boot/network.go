@@ -83,7 +83,7 @@ func (c *container) makeNet() (*kernel.NetNamespace, error) {
 	if root != nil && !c.newNetwork() {
 		return root.ns.Net.Share(), nil
 	}
-	net, err := c.s.k.NewNet(c.userNS)
+	net, err := c.s.k.NewNet(c.userNS, nil)
 	if err != nil {
 		return nil, fmt.Errorf("make the network namespace: %w", err)
 	}

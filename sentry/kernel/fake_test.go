@@ -279,7 +279,7 @@ func (w *world) process(f guestFunc) *Task {
 	}
 	u := w.k.RootUserNS
 	ipc, _ := w.k.NewIPC(u)
-	net, _ := w.k.NewNet(u)
+	net, _ := w.k.NewNet(u, nil)
 	ns := &Namespaces{UTS: w.k.NewUTS(u, "h", ""), IPC: ipc, Net: net, Mnt: w.k.NewMnt(u, mnt),
 		Cgroup: w.k.RootCgroupNS, Time: w.k.RootTimeNS, TimeChild: w.k.RootTimeNS, PIDChildren: w.c.PIDNS()}
 	t, err := w.k.NewProcess(&ProcessArgs{

@@ -26,7 +26,7 @@ type SyscallTable interface {
 // goes.
 type NamespaceFactory interface {
 	NewIPC(ns *IPCNamespace) (any, error)
-	NewNet(ns *NetNamespace) (any, error)
+	NewNet(ns *NetNamespace, payer *memfile.Account) (any, error)
 }
 
 // Observer is told of what a log or audit wants to know. Methods must not block.

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"lazaret/sentry/auth"
+	"lazaret/sentry/memfile"
 	"lazaret/sentry/vfs"
 	"lazaret/syscalls/abi"
 )
@@ -130,14 +131,14 @@ func (k *Kernel) NewIPC(u *auth.UserNamespace) (*IPCNamespace, error) {
 	return n, err
 }
 
-// NewNet returns a new network namespace.
-func (k *Kernel) NewNet(u *auth.UserNamespace) (*NetNamespace, error) {
+// NewNet returns a new network namespace, which payer, if any, is charged for: ENOMEM.
+func (k *Kernel) NewNet(u *auth.UserNamespace, payer *memfile.Account) (*NetNamespace, error) {
 	n := &NetNamespace{Namespace: k.newNS(u, NSNet)}
 	if k.Factory == nil {
 		return n, nil
 	}
 	var err error
-	n.State, err = k.Factory.NewNet(n)
+	n.State, err = k.Factory.NewNet(n, payer)
 	return n, err
 }
 

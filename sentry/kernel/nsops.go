@@ -128,7 +128,7 @@ func (t *Task) makeFresh(n, fresh *Namespaces, u *auth.UserNamespace, flags uint
 		n.IPC = nil
 	}
 	if flags&abi.CLONE_NEWNET != 0 {
-		if fresh.Net, err = k.NewNet(u); err != nil {
+		if fresh.Net, err = k.NewNet(u, t.container.Account); err != nil {
 			fresh.Net = nil
 			return err
 		}

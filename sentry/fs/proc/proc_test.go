@@ -315,7 +315,7 @@ func TestWrites(t *testing.T) {
 		}
 	}
 	// Another network namespace has values of its own.
-	net, _ := w.k.NewNet(w.k.RootUserNS)
+	net, _ := w.k.NewNet(w.k.RootUserNS, nil)
 	other := *w.ns
 	other.Net = net
 	if got := w.sys.Sysctl(&other, "net/ipv4/ip_local_port_range"); got != "32768\t60999" {

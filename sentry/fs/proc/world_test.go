@@ -93,7 +93,7 @@ func newWorld(t testing.TB) *world {
 	}
 	w.mount("/proc", "")
 	ipc, _ := k.NewIPC(u)
-	net, _ := k.NewNet(u)
+	net, _ := k.NewNet(u, nil)
 	w.ns = &kernel.Namespaces{UTS: k.NewUTS(u, "box", "(none)"), IPC: ipc, Net: net, Mnt: k.NewMnt(u, mnt),
 		Cgroup: k.RootCgroupNS, Time: k.RootTimeNS, PIDChildren: w.c.PIDNS()}
 	return w

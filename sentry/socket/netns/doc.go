@@ -5,7 +5,7 @@
 // Families; fs/proc asks it for /proc/net and /proc/sys/net.
 //
 // A namespace lives as long as a process is in it or a file of nsfs shows it; their number is
-// bounded.
+// bounded, and who makes one is charged for it.
 //
 // Host calls and locks: none.
 package netns

@@ -19,16 +19,21 @@ type Namespace struct {
 	*inet.Namespace
 	Unix     *unix.Namespace
 	families socket.Families
+	payer    *memfile.Account
 }
 
 // New returns a namespace with lo, owned by a user namespace. Memory that its sockets share
-// with applications is mf's.
-func New(owner *auth.UserNamespace, mf *memfile.File) (*Namespace, error) {
+// with applications is mf's. payer, if any, is charged until Release: ENOMEM.
+func New(owner *auth.UserNamespace, mf *memfile.File, payer *memfile.Account) (*Namespace, error) {
 	if live.Add(1) > maxLive {
 		live.Add(-1)
 		return nil, abi.ENOSPC
 	}
-	n := &Namespace{Namespace: inet.NewNamespace(owner), Unix: unix.NewNamespace()}
+	if payer != nil && payer.Charge(cost) != nil {
+		live.Add(-1)
+		return nil, abi.ENOMEM
+	}
+	n := &Namespace{Namespace: inet.NewNamespace(owner), Unix: unix.NewNamespace(), payer: payer}
 	n.Unix.Devices = n.Namespace
 	n.families = socket.Families{
 		abi.AF_UNIX:    unix.Family{NS: n.Unix},
@@ -44,12 +49,19 @@ func New(owner *auth.UserNamespace, mf *memfile.File) (*Namespace, error) {
 // (/proc/sys/user/max_net_namespaces is Linux's bound of one user).
 const maxLive = 1024
 
+// cost is what the stack of a namespace takes once it is built: 46 KiB of heap and its
+// goroutines, two for each processor.
+const cost = 64 << 10
+
 var live atomic.Int64
 
 // Release ends the network: nobody is in the namespace any more.
 func (n *Namespace) Release() {
 	live.Add(-1)
 	n.Namespace.Release()
+	if n.payer != nil {
+		n.payer.Uncharge(cost)
+	}
 }
 
 // ProcNet implements proc.NetFiles.
