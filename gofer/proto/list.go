@@ -80,8 +80,14 @@ func Join(parts []Listing) Listing {
 	if len(parts) == 1 {
 		return parts[0]
 	}
-	var out Listing
-	var names []byte
+	entries, attrs, bytes := 0, 0, 0
+	for i := range parts {
+		entries += len(parts[i].entries)
+		attrs += len(parts[i].attrs)
+		bytes += len(parts[i].names)
+	}
+	out := Listing{entries: make([]listed, 0, entries), attrs: make([]Attr, 0, attrs)}
+	names := make([]byte, 0, bytes)
 	for i := range parts {
 		p := &parts[i]
 		for _, e := range p.entries {

@@ -108,10 +108,10 @@ func (c *dcache) linkLocked(n *dnode) {
 	dentries.Add(1)
 }
 
-// growLocked doubles the table. Readers of the old one see it as it was, so every
-// dentry gets a new node.
+// growLocked makes the table larger. Readers of the old one see it as it was, so every
+// dentry gets a new node: it is done seldom.
 func (c *dcache) growLocked(old *dtable) *dtable {
-	t := newTable(2 * len(old.buckets))
+	t := newTable(min(4*len(old.buckets), DentryLimit))
 	for i := range old.buckets {
 		for n := old.buckets[i].Load(); n != nil; n = n.next.Load() {
 			m := &dnode{d: n.d, parent: n.parent, name: n.name, hash: n.hash}
