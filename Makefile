@@ -16,7 +16,8 @@ help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 build: ## build runsc and containerd's shim for it into bin/
-	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/ ./runsc ./runsc/shim/containerd-shim-runsc-v1
+	$(GO) build -trimpath -ldflags '-s -w -E lazaret/runsc/populate.start' -o $(BIN)/ ./runsc
+	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/ ./runsc/shim/containerd-shim-runsc-v1
 
 demo: build ## run real commands in sandboxes over this machine's root, read-only
 	./tools/demo.sh $(BIN)/runsc

@@ -51,6 +51,7 @@ func Main() {
 	if err := cfg.Ready(); err != nil {
 		cfg.Fail(err)
 	}
+	sandbox.Settle()
 	go func() {
 		if err := srv.Serve(); err != nil {
 			fmt.Fprintf(os.Stderr, "boot: %v\n", err)

@@ -55,7 +55,9 @@ func containerPlace(s *specs.Spec, mounts *hookMounts) *hookPlace {
 // run runs cmd in the place.
 func (p *hookPlace) run(cmd *exec.Cmd) error {
 	if p == nil {
-		return cmd.Run()
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		return runPunctual(cmd)
 	}
 	done := make(chan error, 1)
 	go func() {
@@ -87,6 +89,16 @@ func (p *hookPlace) runHere(cmd *exec.Cmd) error {
 			return err
 		}
 	}
+	return runPunctual(cmd)
+}
+
+// runPunctual runs cmd with timers as they are in any process: runsc's own may be late (see
+// populate), which is inherited from the thread that starts it.
+//
+// Preconditions: the goroutine is locked to its thread.
+func runPunctual(cmd *exec.Cmd) error {
+	const usualNS = 50_000
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, usualNS, 0, 0, 0)
 	return cmd.Run()
 }
 

@@ -69,6 +69,20 @@ func TestHookErrors(t *testing.T) {
 	}
 }
 
+// runsc's own timers may be late, those of hooks not.
+func TestHookTimers(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1_000_000, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, 50_000, 0, 0, 0) }()
+	h := sh("read ns </proc/self/timerslack_ns; [ $ns = 50000 ] || { echo $ns; exit 1; }")
+	if err := runHook(&h, &specs.State{}, "", nil); err != nil {
+		t.Error(err)
+	}
+}
+
 // The order of hooks in a life, the state that each sees, and what a failure does.
 func TestHooksInLife(t *testing.T) {
 	w := newWorld(t)

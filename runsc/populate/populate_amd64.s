@@ -19,3 +19,17 @@ TEXT ·readOnly(SB), NOSPLIT, $0-16
 	LEAQ	runtime·erodata(SB), AX
 	MOVQ	AX, end+8(FP)
 	RET
+
+// func variables() (begin, end uintptr)
+TEXT ·variables(SB), NOSPLIT, $0-16
+	LEAQ	runtime·noptrdata(SB), AX
+	MOVQ	AX, begin+0(FP)
+	LEAQ	runtime·ebss(SB), AX
+	MOVQ	AX, end+8(FP)
+	RET
+
+// func tables() (end uintptr)
+TEXT ·tables(SB), NOSPLIT, $0-8
+	LEAQ	runtime·epclntab(SB), AX
+	MOVQ	AX, end+0(FP)
+	RET

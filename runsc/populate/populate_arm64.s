@@ -19,3 +19,17 @@ TEXT ·readOnly(SB), NOSPLIT, $0-16
 	MOVD	$runtime·erodata(SB), R0
 	MOVD	R0, end+8(FP)
 	RET
+
+// func variables() (begin, end uintptr)
+TEXT ·variables(SB), NOSPLIT, $0-16
+	MOVD	$runtime·noptrdata(SB), R0
+	MOVD	R0, begin+0(FP)
+	MOVD	$runtime·ebss(SB), R0
+	MOVD	R0, end+8(FP)
+	RET
+
+// func tables() (end uintptr)
+TEXT ·tables(SB), NOSPLIT, $0-8
+	MOVD	$runtime·epclntab(SB), R0
+	MOVD	R0, end+0(FP)
+	RET

@@ -52,8 +52,9 @@ const (
 const noCaps = "0000000000000000"
 
 // limitCaps reduces every thread of this process to the capabilities in keep, in all
-// sets, the bounding set too, and forbids new privileges. It cannot be undone.
-func limitCaps(t *threads, keep []uintptr, last uintptr) error {
+// sets, the bounding set too, and forbids new privileges. It cannot be undone. From here
+// timers may be slackNS late.
+func limitCaps(t *threads, keep []uintptr, last uintptr, slackNS uintptr) error {
 	var set uint64
 	for _, c := range keep {
 		set |= 1 << c
@@ -69,7 +70,7 @@ func limitCaps(t *threads, keep []uintptr, last uintptr) error {
 		threadCall{nr: unix.SYS_PRCTL, a: unix.PR_SET_SECUREBITS, b: lockedSecureBits},
 		capsetCall(set),
 		threadCall{nr: unix.SYS_PRCTL, a: unix.PR_SET_NO_NEW_PRIVS, b: 1},
-		threadCall{nr: unix.SYS_PRCTL, a: unix.PR_SET_TIMERSLACK, b: usualSlackNS},
+		threadCall{nr: unix.SYS_PRCTL, a: unix.PR_SET_TIMERSLACK, b: slackNS},
 	)
 	caps := fmt.Sprintf("%016x", set)
 	if err := t.do(calls, "CapInh:\t"+noCaps, "CapPrm:\t"+caps, "CapEff:\t"+caps, "CapBnd:\t"+caps, "CapAmb:\t"+noCaps,

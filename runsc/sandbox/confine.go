@@ -72,7 +72,7 @@ func ConfineSentry(cfg *BootConfig) error {
 	if err := limitResources(); err != nil {
 		return err
 	}
-	if err := limitCaps(t, nil, last); err != nil {
+	if err := limitCaps(t, nil, last, usualSlackNS); err != nil {
 		return err
 	}
 	if err := lockProcess(); err != nil {

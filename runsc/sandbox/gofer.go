@@ -62,6 +62,7 @@ func RunGofer(service Service) {
 	if err := t.ready(); err != nil {
 		t.fail(err)
 	}
+	Settle()
 	if err := service.Serve(cfg); err != nil {
 		fmt.Fprintln(os.Stderr, "gofer:", err)
 		os.Exit(1)
@@ -129,7 +130,7 @@ func confineGofer(cfg *GoferConfig, t *tether, service Service) error {
 	if err := limitResources(); err != nil {
 		return err
 	}
-	if err := limitCaps(all, goferCapList, last); err != nil {
+	if err := limitCaps(all, goferCapList, last, earlySlackNS); err != nil {
 		return err
 	}
 	if err := lockProcess(); err != nil {

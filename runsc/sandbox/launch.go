@@ -5,9 +5,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"lazaret/runsc/populate"
 )
 
 // launch is how a child of ours comes to be: a clone that shares the memory of this process
@@ -47,11 +50,17 @@ const (
 
 	// earlySlackNS is how late a child's timers may be until it is confined: the monitor of
 	// the Go runtime would wake every 20 us, find a thread in a system call and start
-	// another in its stead, while three processes share what processors there are.
+	// another in its stead, while three processes share what processors there are. A program
+	// that began at populate's start has it anyway. A Gofer keeps it: nothing in it waits for
+	// a time, and what its monitor does for it a millisecond later is soon enough.
 	earlySlackNS = 1_000_000
 
 	// usualSlackNS is what the kernel gives a process (PR_SET_TIMERSLACK).
 	usualSlackNS = 50_000
+
+	// settleTime is when a process gives back what it needed for its start only. Those that do
+	// not live as long have done without.
+	settleTime = 2 * time.Second
 )
 
 // launchAttr says what a child is to be.
@@ -170,6 +179,9 @@ func mapText(maps []specs.LinuxIDMapping) string {
 	}
 	return b.String()
 }
+
+// Settle has this process give back memory when it has done what it was started for.
+func Settle() { time.AfterFunc(settleTime, populate.GiveBack) }
 
 // writeProc writes a file of /proc with one call.
 func writeProc(path, text string) error {

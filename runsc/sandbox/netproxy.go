@@ -188,7 +188,7 @@ func confineNetProxy(cfg *NetProxyConfig, t *tether) (*netproxy.Proxy, error) {
 	if err := limitResources(); err != nil {
 		return nil, err
 	}
-	if err := limitCaps(all, nil, last); err != nil {
+	if err := limitCaps(all, nil, last, usualSlackNS); err != nil {
 		return nil, err
 	}
 	if err := lockProcess(); err != nil {
