@@ -5,28 +5,19 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"lazaret/sentry/kernel"
 	"lazaret/sentry/uio"
 	"lazaret/sentry/vfs"
 	"lazaret/syscalls/abi"
 )
 
-// errnoText are the words of strerror(3) for errors that setting up and starting a program gives.
-var errnoText = map[abi.Errno]string{
-	abi.ENOENT: "no such file or directory", abi.EACCES: "permission denied", abi.ENOEXEC: "exec format error",
-	abi.EISDIR: "is a directory", abi.ENOTDIR: "not a directory", abi.ELOOP: "too many levels of symbolic links",
-	abi.ELIBBAD: "accessing a corrupted shared library", abi.ENOMEM: "cannot allocate memory", abi.E2BIG: "argument list too long",
-	abi.EPERM: "operation not permitted", abi.ETXTBSY: "text file busy", abi.ENAMETOOLONG: "file name too long",
-	abi.ENOSPC: "no space left on device", abi.EIO: "input/output error",
-}
-
-// describe turns an error number into the words that runc uses.
+// describe turns an error number into the words of strerror(3), which runc uses.
 func describe(err error) error {
 	var e abi.Errno
 	if errors.As(err, &e) {
-		if s, ok := errnoText[e]; ok {
-			return errors.New(s)
-		}
+		return errors.New(unix.Errno(e).Error())
 	}
 	return err
 }

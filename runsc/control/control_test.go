@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lazaret/syscalls/abi"
 )
 
 // fakeSentry records calls and answers as told.
@@ -163,6 +165,11 @@ func TestErrorsTravel(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "\n") {
 		t.Errorf("error %q has more than one line", err)
+	}
+	c = serve(t, &fakeSentry{err: fmt.Errorf("make the mount point: %w", abi.ENOTDIR)})
+	err = c.Signal(&SignalArgs{ID: "c1", Signal: 9})
+	if err == nil || err.Error() != "make the mount point: not a directory" || !errors.Is(err, unix.ENOTDIR) {
+		t.Errorf("error = %v, want one in words", err)
 	}
 }
 

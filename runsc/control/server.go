@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -207,6 +208,10 @@ func (s *Server) dispatch(ctx context.Context, body []byte, fds []int) *response
 			resp.Errno = int(host)
 		case errors.As(err, &errno):
 			resp.Errno = int(errno)
+			// The kernel inside has numbers' names; people want words.
+			if text, ok := strings.CutSuffix(resp.Error, errno.Error()); ok {
+				resp.Error = text + unix.Errno(errno).Error()
+			}
 		}
 		return resp
 	}
