@@ -137,13 +137,13 @@ func (everywhere) hooks() uint32 { return 0 }
 // matchRevisions are the matches that there are, with their revisions.
 var matchRevisions = map[string][]uint8{
 	"tcp": {0}, "udp": {0}, "icmp": {0}, "icmp6": {0}, "multiport": {1}, "conntrack": {2, 3}, "state": {0}, "owner": {1}, "mark": {1},
-	"comment": {0}, "addrtype": {0, 1},
+	"comment": {0}, "addrtype": {0, 1}, "limit": {0},
 }
 
 // matchSizes are the sizes of their data, of the newest revision.
 var matchSizes = map[string]int{
 	"tcp": 12, "udp": 10, "icmp": 4, "icmp6": 4, "multiport": 48, "conntrack": 164, "state": 4, "owner": 20, "mark": 12,
-	"comment": 256, "addrtype": 8,
+	"comment": 256, "addrtype": 8, "limit": 40,
 }
 
 // Revision says whether a match or target of a revision is there: ENOENT, EPROTONOSUPPORT.
@@ -212,6 +212,8 @@ func parseMatch(v6 bool, ip *iptHeader, name string, revision uint8, b []byte) (
 
 func parseMatchMore(name string, revision uint8, b []byte) (iptMatch, error) {
 	switch name {
+	case "limit":
+		return newLimit(le.Uint32(b), le.Uint32(b[4:]))
 	case "state":
 		return stateMatch{mask: uint16(le.Uint32(b))}, nil
 	case "conntrack":
