@@ -10,7 +10,7 @@
 // them share one table of fids. A thread owns a channel from request to reply, so it
 // receives its own answer itself: no other thread needs waking, which would cost more
 // than the request (60 us on a virtual machine). Both ends spin shortly before they sleep,
-// and sleep shortly before they tell Go's scheduler.
+// and sleep before they tell Go's scheduler: a client shortly, a server some milliseconds.
 //
 // # Messages
 //

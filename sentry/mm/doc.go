@@ -24,6 +24,9 @@
 // jump instead, and the trampoline that this leads to is in no vma (patch.go,
 // trampoline.go). The page table keeps the original, which is what everybody else sees.
 //
+// What the Sentry reads of a host file's pages it reads from the file. Pieces of files that
+// nobody changes (memfile.Constant) it keeps (constant.go).
+//
 // Invariants: a page that is in the AddressSpace has there exactly the permissions that
 // asProt says; it is the table's page, or with ptePatched a copy that patches.pages
 // holds. A page is unmapped from the AddressSpace before its reference is dropped.
@@ -32,7 +35,7 @@
 // Neighbours: platform (AddressSpace), memfile (pages, Mappable, Account), uio.
 //
 // Lock order (outer first): MM.mu, leaf.mu (one at a time; a second is only tried),
-// patches.mu, then the Mappable's locks, memfile's, the platform's. Extent, AddMapping and RemoveMapping
+// patches.mu, constants.mu (only tried), then the Mappable's locks, memfile's, the platform's. Extent, AddMapping and RemoveMapping
 // are called with MM.mu held and must not call back; Sync and Punch with no lock, but
 // with the file held. A Mappable calls MM.Invalidate with none of its locks held.
 // FileRefs are released with no lock held, except in a failed Fork, where the parent

@@ -14,7 +14,9 @@
 //   - Attributes are remembered; those of a file that is open come from fstat(2) on its
 //     descriptor.
 //
-// In a tree that nobody else changes (exclusive) all this is trusted for good. In a shared
+// In a tree that nobody else changes (exclusive) all this is trusted for good, and if it is
+// read-only its files are memfile.Constant: what the Sentry reads through private mappings of
+// them may be remembered, what applications read comes from the host each time. In a shared
 // tree it is trusted while the Gofer says that it watches the directory (FlagWatched), and
 // dropped when an event arrives: what the host changes is seen inside when its event has come,
 // some milliseconds later. The Gofer watches first and reads then. What an answer says is not
