@@ -47,6 +47,8 @@ $i -t nat -N MESH; $i -t nat -A OUTPUT -p tcp -j MESH; $i -t nat -A MESH -m owne
 $ask 127.0.0.1 81 1338; $ask 127.0.0.1 81 1337; $i -t nat -S MESH
 $i -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DNAT --to-destination 10.2.0.2; $c 10.1.0.1 8080; $i -t nat -F
 $i -t mangle -A OUTPUT -p icmp --icmp-type echo-request -j MARK --set-mark 7; $i -A OUTPUT -m mark --mark 7 -j DROP; ping -c 1 -W 1 127.0.0.1 >/dev/null; echo $?; $i -F; $i -t mangle -F
+$i -A INPUT -p icmp --icmp-type echo-request -m limit --limit 1/hour --limit-burst 3 -j ACCEPT; $i -A INPUT -p icmp --icmp-type echo-request -j DROP; $i -S INPUT
+ping -q -c 5 -i 0.2 -W 1 127.0.0.1 | grep -o "[0-9]* received"; $i -F
 $i -A INPUT -p udp --dport 53 -j ACCEPT; $i -A INPUT ! -s 10.0.0.0/8 -i lo+ -p tcp ! --dport 1:99 --syn -j DROP; $i -I INPUT 1 -m state --state NEW -j ACCEPT; $i -S
 saved() { iptables-legacy-save | sed "/^#/d;s/ .[0-9]*:[0-9]*.\$//"; }; saved > /run/saved; iptables-legacy-save > /run/all; $i -F; iptables-legacy-restore < /run/all; saved | cmp - /run/saved && $i -S INPUT; $i -F
 for r in "-t nope -S" "-t nat -A INPUT -j DNAT --to 1.1.1.1" "-A INPUT -j MASQUERADE" "-A INPUT -p udp --syn -j ACCEPT" "-D INPUT 7" "-A NOCHAIN -j DROP" "-N INPUT" "-X NOCHAIN"; do
