@@ -43,6 +43,8 @@
 //	Txfallocate fid[4] mode[4] offset[8] length[8]         -> attr
 //	Txconnect fid[4] socktype[4]                           -> empty (+fd)
 //	Txbind    dfid[4] newfid[4] name[s] socktype[4] mode[4] uid[4] gid[4] -> attr (+fd)
+//	Txlisten  fid[4] backlog[4]                            -> empty
+//	Txaccept  fid[4]                                       -> empty (+fd)
 //	Txchannel kind[4]                                      -> empty (+fd)
 //	Txclunk   n[4] n*fid[4]                                no reply
 //	Txstopevents                                           -> empty
@@ -54,6 +56,9 @@
 // "+fd" is one SCM_RIGHTS descriptor with the reply's packet: of a regular file always
 // (the Sentry reads, writes and maps it without the gofer), of a FIFO or a connected
 // socket if the root allows them, of a directory never.
+//
+// Txbind's fid keeps the bound socket, which Txlisten and Txaccept are for, until it is clunked or
+// listens with a backlog of StopListening.
 //
 // Txwalk resolves its names one by one and answers with the attributes of every step; it
 // stops after a symbolic link or another non-directory (errno 0, fewer steps than names;

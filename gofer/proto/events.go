@@ -128,15 +128,52 @@ func (f *File) Connect(socktype uint32) (int, error) {
 	defer f.c.release(ch)
 	ch.enc.U32(f.fid)
 	ch.enc.U32(socktype)
+	return f.c.socketReply(ch)
+}
+
+// StopListening as a backlog ends what Bind began: nobody can connect any more.
+const StopListening = ^uint32(0)
+
+// Listen lets the host connect to the Unix socket that Bind made.
+func (f *File) Listen(backlog uint32) error {
+	ch, err := f.c.acquire(Txlisten)
+	if err != nil {
+		return err
+	}
+	defer f.c.release(ch)
+	ch.enc.U32(f.fid)
+	ch.enc.U32(backlog)
 	d, fd, err := f.c.exchange(ch)
+	closeFD(fd)
+	if err != nil {
+		return err
+	}
+	return f.c.finish(&d)
+}
+
+// Accept takes a connection to the Unix socket that Bind made: EAGAIN if there is none. The
+// caller owns the descriptor.
+func (f *File) Accept() (int, error) {
+	ch, err := f.c.acquire(Txaccept)
 	if err != nil {
 		return -1, err
 	}
-	if err := f.c.finish(&d); err != nil || fd < 0 {
-		closeFD(fd)
-		return -1, f.c.fail()
+	defer f.c.release(ch)
+	ch.enc.U32(f.fid)
+	return f.c.socketReply(ch)
+}
+
+// socketReply is the end of a request whose answer is nothing but a socket.
+func (c *Client) socketReply(ch *channel) (int, error) {
+	d, fd, err := c.exchange(ch)
+	if err != nil {
+		return -1, err
 	}
-	return f.c.takeFD(fd, abi.S_IFSOCK)
+	if err := c.finish(&d); err != nil || fd < 0 {
+		closeFD(fd)
+		return -1, c.fail()
+	}
+	return c.takeFD(fd, abi.S_IFSOCK)
 }
 
 // Bind makes a Unix socket on the host named name in directory f, and returns its file

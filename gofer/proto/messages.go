@@ -83,6 +83,8 @@ const (
 	Txstopevents = 238
 	Txlist       = 242
 	Txopens      = 244
+	Txlisten     = 246
+	Txaccept     = 248
 	Rxevents     = 241
 )
 

@@ -61,7 +61,7 @@
 //	lgetxattr, lsetxattr, llistxattr, lremovexattr             of a bare name
 //	fgetxattr, fsetxattr, flistxattr, fremovexattr             of a removed file
 //	inotify_init1, inotify_add_watch, inotify_rm_watch, read   shared roots only
-//	socket, connect, bind   AF_UNIX; only if a root has AllowUnix
+//	socket, connect, bind, listen, accept4   AF_UNIX; only if a root has AllowUnix
 //
 // # Locks
 //

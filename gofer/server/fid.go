@@ -17,6 +17,7 @@ type fid struct {
 	file  int // open for Tread, Twrite, Treaddir; -1: not open
 	mode  int // O_ACCMODE of file
 	xattr *xattrIO
+	sock  int // bound by Txbind; -1: none
 }
 
 // xattrIO is a fid that Txattrwalk or Txattrcreate turned into an attribute's value.
@@ -44,7 +45,7 @@ func (s *session) addFIDs(nums []uint32, nodes []*node) error {
 		return err
 	}
 	for i, num := range nums {
-		s.fids[num] = &fid{node: nodes[i], refs: 1, file: -1}
+		s.fids[num] = &fid{node: nodes[i], refs: 1, file: -1, sock: -1}
 	}
 	return nil
 }
@@ -99,6 +100,10 @@ func (s *session) putFIDLocked(f *fid) {
 		s.open--
 	}
 	if f.xattr != nil {
+		s.open--
+	}
+	if f.sock >= 0 {
+		closeFDs(f.sock)
 		s.open--
 	}
 	s.putNodeLocked(f.node)

@@ -139,6 +139,8 @@ func TestHostileRequests(t *testing.T) {
 		{"xattr size", proto.Txattrcreate, parts{u32(0), str("user.a"), u32(0, 1, 0)}, abi.E2BIG},
 		{"connect refused", proto.Txconnect, parts{u32(0, 1)}, abi.ECONNREFUSED},
 		{"bind refused", proto.Txbind, parts{u32(0, 9), str("s"), u32(1, 0, 0, 0)}, abi.EPERM},
+		{"listen on no socket", proto.Txlisten, parts{u32(0, 1)}, abi.EINVAL},
+		{"accept from no socket", proto.Txaccept, parts{u32(0)}, abi.EINVAL},
 		{"channel kind", proto.Txchannel, parts{u32(9)}, abi.EINVAL},
 	} {
 		r.enc.Begin(tc.typ, 7)

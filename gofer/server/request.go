@@ -85,6 +85,8 @@ func init() {
 		proto.Txfallocate:  {run: (*request).xfallocate, lock: lockRead, extended: true},
 		proto.Txconnect:    {run: (*request).xconnect, lock: lockWrite, extended: true},
 		proto.Txbind:       {run: (*request).xbind, lock: lockWrite, extended: true},
+		proto.Txlisten:     {run: (*request).xlisten, extended: true},
+		proto.Txaccept:     {run: (*request).xaccept, extended: true},
 		proto.Txclunk:      {run: (*request).xclunk, extended: true},
 		proto.Txchannel:    {run: (*request).xchannel, extended: true},
 		proto.Txstopevents: {run: (*request).xstopevents, extended: true},

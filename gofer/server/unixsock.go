@@ -3,6 +3,7 @@ package server
 import (
 	"golang.org/x/sys/unix"
 
+	"lazaret/gofer/proto"
 	"lazaret/syscalls/abi"
 )
 
@@ -122,5 +123,78 @@ func (r *request) xbind() error {
 	}
 	a := attrOf(&sx, r.s.attrFlags(n))
 	r.enc.Attr(&a)
-	return r.s.addFIDs([]uint32{newNum}, []*node{n})
+	if err := r.s.addFIDs([]uint32{newNum}, []*node{n}); err != nil {
+		return err
+	}
+	return r.keepBound(newNum)
+}
+
+// keepBound has a fid keep a copy of the socket that goes to the client, who can neither listen
+// nor accept itself. Like open files these are counted.
+func (r *request) keepBound(num uint32) error {
+	f, err := r.fid(num)
+	if err != nil {
+		return err
+	}
+	if err := r.s.reserveOpen(); err != nil {
+		return err
+	}
+	sock, err := unix.FcntlInt(uintptr(r.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		r.s.unreserveOpen()
+		return err
+	}
+	f.mu.Lock()
+	f.sock = sock
+	f.mu.Unlock()
+	return nil
+}
+
+// maxBacklog is the host's usual net.core.somaxconn.
+const maxBacklog = 4096
+
+// xlisten lets others connect to a socket that xbind made, or ends it.
+func (r *request) xlisten() error {
+	num, backlog := r.d.U32(), r.d.U32()
+	if err := r.done(); err != nil {
+		return err
+	}
+	f, err := r.fid(num)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.sock < 0:
+		return unix.EINVAL
+	case backlog == proto.StopListening:
+		closeFDs(f.sock)
+		f.sock = -1
+		r.s.unreserveOpen()
+		return nil
+	}
+	return unix.Listen(f.sock, int(min(backlog, maxBacklog)))
+}
+
+// xaccept takes a connection. It never waits: the client watches its own descriptor of the socket.
+func (r *request) xaccept() error {
+	num := r.d.U32()
+	if err := r.done(); err != nil {
+		return err
+	}
+	f, err := r.fid(num)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.sock < 0 {
+		return unix.EINVAL
+	}
+	fd, _, err := unix.Accept4(f.sock, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	if err == nil {
+		r.fd = fd
+	}
+	return err
 }

@@ -133,19 +133,36 @@ func TestUnixSockets(t *testing.T) {
 	if _, err := s.Connect(99); err != abi.ESOCKTNOSUPPORT {
 		t.Errorf("odd type: %v", err)
 	}
-	_, bfd, a, err := root.Bind("mine", abi.SOCK_STREAM, 0o620, 3, 4)
+	mine, bfd, a, err := root.Bind("mine", abi.SOCK_STREAM, 0o620, 3, 4)
 	if err != nil || a.Mode != abi.S_IFSOCK|0o620 || a.UID != 3 {
 		t.Fatalf("bind: %+v %v", a, err)
 	}
 	defer unix.Close(bfd)
-	if err := unix.Listen(bfd, 1); err != nil {
+	if _, err := net.Dial("unix", filepath.Join(dir, "mine")); err == nil {
+		t.Error("a socket that does not listen can be connected to")
+	}
+	if err := mine.Listen(1); err != nil {
 		t.Fatal(err)
+	}
+	if fd, err := mine.Accept(); err != abi.EAGAIN {
+		t.Errorf("accept without a connection: %d, %v", fd, err)
 	}
 	hc, err := net.Dial("unix", filepath.Join(dir, "mine"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = hc.Close()
+	afd, err := mine.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = unix.Close(afd)
+	if err := mine.Listen(proto.StopListening); err != nil {
+		t.Error(err)
+	}
+	if _, err := mine.Accept(); err != abi.EINVAL {
+		t.Errorf("accept after the end: %v", err)
+	}
 	p, _ := walk(t, root, "fifo")
 	pfd, err := p.Open(abi.O_RDONLY)
 	if err != nil || pfd < 0 {

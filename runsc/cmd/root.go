@@ -181,7 +181,7 @@ func (a *app) globalFlags(root *cobra.Command) {
 	f.StringVar(&a.flags.StraceLog, "strace-log", "", "file for --strace's lines (default: the sandbox's log)")
 	f.StringVar(&a.flags.Pcap, "pcap", "", "write the packets of the sandbox's network to this file, for tcpdump -r")
 	f.StringVar(&a.flags.DebugLog, "debug-log", "", "file for the sandbox's log (default: sentry.log in the state directory)")
-	f.BoolVar(&a.flags.HostUDS, "host-uds", false, "let applications use unix sockets and FIFOs of the host in bind mounts")
+	f.BoolVar(&a.flags.HostUDS, "host-uds", false, "let applications use, and serve at, unix sockets and FIFOs of the host in bind mounts")
 	f.StringVar(&a.trace, "trace-startup", "", "write what the start and the end of a sandbox spend their time on to this file")
 	a.set = func(name string) bool { fl := f.Lookup(name); return fl != nil && fl.Changed }
 }

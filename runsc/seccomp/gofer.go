@@ -5,8 +5,6 @@ import "golang.org/x/sys/unix"
 // Why runs do not show rules of the Gofer.
 const (
 	otherClients = "the Sentry has descriptors for this; the protocol's own way is other clients'"
-	// TODO: bind(2) in a tree makes a socket of the sandbox, not one of the host (Txbind).
-	noHostBind = "the Sentry does not ask for it yet"
 )
 
 // goferBase is what the Gofer needs to serve files. It can open files, but only beneath
@@ -98,5 +96,7 @@ var goferBase = Policy{Name: "gofer", Rules: []Rule{
 var goferSockets = Policy{Name: "gofer-sockets", Rules: []Rule{
 	{Call: "socket", Args: []Cond{eq(0, unix.AF_UNIX)}, Reason: "a unix socket of the host"},
 	{Call: "connect", Reason: "connect to a socket in a tree"},
-	{Call: "bind", Reason: "make a socket in a tree", Unseen: noHostBind},
+	{Call: "bind", Reason: "make a socket in a tree"},
+	{Call: "listen", Reason: "let the host connect to a socket that was made in a tree"},
+	{Call: "accept4", Args: []Cond{eq(3, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)}, Reason: "take a connection to such a socket"},
 }}

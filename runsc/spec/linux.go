@@ -236,6 +236,9 @@ func checkSysctl(c *checker) *FieldError {
 		if !ok || strings.Contains(name, "..") {
 			return &FieldError{Field: fmt.Sprintf("linux.sysctl[%q]", clip(key)), Why: "is not kept in a namespace", Do: "set it on the host"}
 		}
+		if name == "kernel.hostname" && c.spec.Hostname != "" {
+			return &FieldError{Field: fmt.Sprintf("linux.sysctl[%q]", clip(key)), Why: "conflicts with hostname", Do: "give one of them"}
+		}
 	}
 	return nil
 }

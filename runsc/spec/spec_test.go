@@ -156,6 +156,7 @@ var refusals = []struct {
 	{"linux.resources.unified", func(s *specs.Spec) { s.Linux.Resources.Unified = map[string]string{"../x": "1"} }},
 	{"linux.resources.devices[0].access", func(s *specs.Spec) { s.Linux.Resources.Devices[0].Access = "rwx" }},
 	{`linux.sysctl["vm.swappiness"]`, func(s *specs.Spec) { s.Linux.Sysctl = map[string]string{"vm.swappiness": "1"} }},
+	{`linux.sysctl["kernel.hostname"]`, func(s *specs.Spec) { s.Hostname = "a"; s.Linux.Sysctl = map[string]string{"kernel.hostname": "b"} }},
 	{"linux.seccomp.defaultAction", func(s *specs.Spec) { s.Linux.Seccomp = &specs.LinuxSeccomp{} }},
 	{"linux.seccomp.defaultAction", func(s *specs.Spec) { s.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActNotify} }},
 	{"linux.seccomp.flags[0]", func(s *specs.Spec) {

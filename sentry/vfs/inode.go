@@ -94,6 +94,7 @@ type MakeArgs struct {
 	GID          auth.KGID
 	Major, Minor uint32 // S_IFCHR, S_IFBLK
 	Target       string // S_IFLNK
+	SockType     int    // S_IFSOCK of bind(2): SOCK_STREAM ...; 0: of mknod(2)
 }
 
 // Symlink is an Inode that names another path.

@@ -191,8 +191,8 @@ func SymlinkAt(ctx *Context, target string, start Path, name string) error {
 
 // MakeSocket makes a socket file for bind(2) and returns its path. EEXIST becomes
 // EADDRINUSE.
-func MakeSocket(ctx *Context, name string, mode uint32) (Path, error) {
-	err := makeAt(ctx, ctx.FS.Cwd(), name, MakeArgs{Mode: abi.S_IFSOCK | mode&0o777}, 0)
+func MakeSocket(ctx *Context, name string, mode uint32, socktype int) (Path, error) {
+	err := makeAt(ctx, ctx.FS.Cwd(), name, MakeArgs{Mode: abi.S_IFSOCK | mode&0o777, SockType: socktype}, 0)
 	if err == abi.EEXIST {
 		err = abi.EADDRINUSE
 	}

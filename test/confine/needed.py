@@ -91,6 +91,15 @@ def sockets(d):
     s.close()
     s = socket.socket(socket.AF_UNIX)
     s.connect(d + "/host.sock")
+    s = socket.socket(socket.AF_UNIX)  # one that the host could connect to: nobody does
+    s.bind(d + "/bound.sock")
+    s.listen(1)
+    s.setblocking(False)
+    try:
+        s.accept()
+    except BlockingIOError:
+        pass
+    os.unlink(d + "/bound.sock")
     s.sendall(b"to the host")
     s.close()
 

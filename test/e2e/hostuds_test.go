@@ -1,12 +1,14 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -173,5 +175,131 @@ func TestHostFIFOs(t *testing.T) {
 	a := ours(t).do(t, "", "do", "--volume", dir+":/mnt", "sh", "-c", "cat /mnt/in & echo own > /mnt/in; wait")
 	if a.code != 0 || a.out != "own\n" {
 		t.Errorf("unasked: exit %d %q %q", a.code, a.out, a.err)
+	}
+}
+
+// udsServer serves at sockets that it makes in the directory of its argument, each twice, then
+// one that it closes and one that it removes.
+const udsServer = `
+import os, select, socket, sys
+d = sys.argv[1]
+kinds = {"stream": socket.SOCK_STREAM, "seqpacket": socket.SOCK_SEQPACKET, "dgram": socket.SOCK_DGRAM}
+socks, by, left, e = [], {}, {}, select.epoll()
+os.umask(0o027)
+for kind, t in kinds.items():
+    s = socket.socket(socket.AF_UNIX, t); s.bind(d + "/" + kind)
+    if kind != "dgram": s.listen(5)
+    e.register(s, select.EPOLLIN); by[s.fileno()] = (kind, s); left[kind] = 3
+try: socket.socket(socket.AF_UNIX).bind(d + "/stream")
+except OSError as x: print(x.strerror)
+os.chown(d + "/dgram", 7, 8)
+# A program beside it does not go over the host: a descriptor crosses.
+if os.fork() == 0:
+    c = socket.socket(socket.AF_UNIX); c.connect(d + "/stream"); socket.send_fds(c, [b"inside"], [0]); c.recv(9)
+    c = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); c.connect(d + "/seqpacket"); c.send(b"inside"); c.recv(9)
+    socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"inside", d + "/dgram"); os._exit(0)
+said = []
+def serve():
+    for fd, _ in e.poll():
+        kind, s = by[fd]
+        if kind == "dgram": got, fds, c = s.recv(99), [], None
+        else:
+            c, _ = s.accept(); got, fds, _, _ = socket.recv_fds(c, 99, 4); c.sendall(got.upper())
+        said.append((kind, got.decode(), len(fds))); left[kind] -= 1
+        if sum(left.values()) == 6: print("ready", flush=True) # what is inside is done
+while any(left.values()): serve()
+os.wait()
+for x in sorted(said): print(*x)
+for kind, s in by.values(): s.close()
+g = socket.socket(socket.AF_UNIX); g.bind(d + "/gone"); g.listen(1); os.unlink(d + "/gone")
+open(d + "/end", "w").close(); print("closed", flush=True); sys.stdin.read()
+`
+
+// TestHostBind: what a program binds in a bind mount is a socket of the host, to which programs
+// there connect, as long as it listens.
+func TestHostBind(t *testing.T) {
+	for _, name := range []string{"native", "ours"} {
+		dir := t.TempDir()
+		cmd := exec.Command("unshare", "-m", "sh", "-c", `mount --bind "$1" /mnt && exec python3 -c "$2" /mnt`, "sh", dir, udsServer)
+		if name == "ours" {
+			cmd = ours(t, "--host-uds").command(t.Context(), "do", "--volume", dir+":/mnt", "python3", "-c", udsServer, "/mnt")
+		}
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var errs bytes.Buffer
+		cmd.Stderr = &errs
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		said := ""
+		until := func(word string) {
+			for lines.Scan() {
+				if lines.Text() == word {
+					return
+				}
+				said += lines.Text() + "\n"
+			}
+			t.Fatalf("%s: ended before %q\n%s%s", name, word, said, errs.String())
+		}
+		until("ready")
+		hostClients(t, name, dir)
+		until("closed")
+		for _, gone := range []string{"stream", "gone"} {
+			if c, err := net.Dial("unix", filepath.Join(dir, gone)); err == nil {
+				t.Errorf("%s: %s can be connected to after its end", name, gone)
+				c.Close()
+			}
+		}
+		in.Close()
+		const want = "Address already in use\ndgram host0 0\ndgram host1 0\ndgram inside 0\nseqpacket host0 0\nseqpacket host1 0\nseqpacket inside 0\nstream host0 0\nstream host1 0\nstream inside 1\n"
+		if err := cmd.Wait(); err != nil || said != want {
+			t.Errorf("%s: %v\n%s%s\nwant\n%s", name, err, said, errs.String(), want)
+		}
+	}
+	const bind = "import socket; s = socket.socket(socket.AF_UNIX); s.bind('/mnt/s'); s.listen(1)"
+	for _, tc := range []struct{ volume, flag, says string }{
+		{":/mnt:ro", "--host-uds", "Read-only file system"}, {":/mnt", "--debug", ""},
+	} {
+		dir := t.TempDir()
+		a := ours(t, tc.flag).do(t, "", "do", "--volume", dir+tc.volume, "python3", "-c", bind)
+		if !strings.Contains(a.err, tc.says) || (a.code == 0) != (tc.says == "") {
+			t.Errorf("%v: exit code %d\n%s", tc, a.code, a.err)
+		}
+	}
+}
+
+// hostClients connects as a program of the host.
+func hostClients(t *testing.T, name, dir string) {
+	t.Helper()
+	st, err := os.Stat(filepath.Join(dir, "stream"))
+	if err != nil || st.Mode() != os.ModeSocket|0o750 {
+		t.Errorf("%s: mode %v, %v", name, st.Mode(), err)
+	}
+	if st, err := os.Stat(filepath.Join(dir, "dgram")); err != nil || st.Sys().(*syscall.Stat_t).Uid != 7 || st.Sys().(*syscall.Stat_t).Gid != 8 {
+		t.Errorf("%s: the owner is not what was asked for, %v", name, err)
+	}
+	for i, network := range []string{"unix", "unixpacket", "unix", "unixpacket", "unixgram", "unixgram"} {
+		file := map[string]string{"unix": "stream", "unixpacket": "seqpacket", "unixgram": "dgram"}[network]
+		c, err := net.Dial(network, filepath.Join(dir, file))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, err := c.Write([]byte("host" + string("001101"[i]))); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if file != "dgram" {
+			buf := make([]byte, 9)
+			if n, err := c.Read(buf); err != nil || string(buf[:n]) != "HOST"+string("001101"[i]) {
+				t.Errorf("%s: %s answers %q, %v", name, file, buf[:n], err)
+			}
+		}
+		c.Close()
 	}
 }

@@ -1,8 +1,10 @@
 package gofer
 
 import (
+	"sync/atomic"
 	"time"
 
+	"lazaret/gofer/proto"
 	"lazaret/sentry/fs/hostfile"
 	"lazaret/sentry/vfs"
 	"lazaret/syscalls/abi"
@@ -10,7 +12,10 @@ import (
 
 // special is a FIFO, socket or device node. The VFS opens those by their type, but for
 // FIFOs of trees whose FIFOs and sockets are the host's (UseHost).
-type special struct{ inode }
+type special struct {
+	inode
+	door atomic.Int32 // the socket of the host that bind(2) made with the file; 0: none, or taken
+}
 
 // UseHost makes the FIFOs and Unix sockets of trees that are mounted from now on the host's
 // own; n watches what is open. The Gofer decides whether it hands them out.
@@ -78,4 +83,65 @@ func (s *special) ConnectHost(socktype int) (fd int, n *hostfile.Notifier, err e
 		return -1, nil, err
 	}
 	return fd, s.fs.host, nil
+}
+
+// maxSockName is the longest name of a socket that the Gofer can bind: "./" is before it.
+const maxSockName = 105
+
+// bind makes a Unix socket of the host: programs there can connect to it.
+func (d *directory) bind(f *proto.File, name string, args *vfs.MakeArgs) (vfs.Inode, error) {
+	child, fd, a, err := f.Bind(name, uint32(args.SockType), args.Mode&0o7777, uint32(args.UID), uint32(args.GID))
+	if err == abi.EADDRINUSE {
+		err = abi.EEXIST
+	}
+	if err != nil {
+		d.failed(abi.IN_CREATE, name)
+		return nil, err
+	}
+	d.set(name, &a)
+	i := d.fs.inode(d, name, &a, child)
+	if s, ok := i.(*special); !ok || fd <= 0 || !s.door.CompareAndSwap(0, int32(fd)) {
+		closeFD(fd)
+	}
+	return i, nil
+}
+
+// TakeDoor returns the socket of the host that bind(2) made with the file, which the caller
+// owns then; ok is false if there is none.
+func (s *special) TakeDoor() (fd int, n *hostfile.Notifier, ok bool) {
+	fd = int(s.door.Swap(0))
+	return fd, s.fs.host, fd > 0
+}
+
+// ReleaseInode implements vfs.Releaser.
+func (s *special) ReleaseInode() {
+	if fd := s.door.Swap(0); fd > 0 {
+		closeFD(int(fd))
+	}
+	s.inode.ReleaseInode()
+}
+
+// ListenHost lets the host connect to the socket.
+func (s *special) ListenHost(backlog int) error {
+	f, err := s.getFile()
+	if err == nil {
+		err = f.Listen(uint32(backlog))
+	}
+	return err
+}
+
+// AcceptHost takes a connection of the host: EAGAIN if there is none. The caller owns it.
+func (s *special) AcceptHost() (int, error) {
+	f, err := s.getFile()
+	if err != nil {
+		return -1, err
+	}
+	return f.Accept()
+}
+
+// CloseDoor ends the socket: nobody of the host can connect any more.
+func (s *special) CloseDoor() {
+	if f, err := s.getFile(); err == nil {
+		_ = f.Listen(proto.StopListening)
+	}
 }

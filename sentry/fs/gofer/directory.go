@@ -103,6 +103,11 @@ func (d *directory) Make(_ *vfs.Context, name string, args *vfs.MakeArgs) (vfs.I
 		child, a, err = f.Mkdir(name, args.Mode&0o7777, uid, gid)
 	case abi.S_IFLNK:
 		child, a, err = f.Symlink(name, args.Target, uid, gid)
+	case abi.S_IFSOCK:
+		if args.SockType != 0 && d.fs.host != nil && len(name) <= maxSockName {
+			return d.bind(f, name, args)
+		}
+		fallthrough
 	default:
 		child, a, err = f.Mknod(name, args.Mode, args.Major, args.Minor, uid, gid)
 	}

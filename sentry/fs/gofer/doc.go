@@ -27,7 +27,7 @@
 // directory where nobody looks: the link count is seen when somebody does.
 //
 // With UseHost (--host-uds) FIFOs and Unix sockets of the host are what they are there: the
-// Gofer opens and connects them (connect.go), sentry/fs/hostfile and sentry/socket/unix use the
+// Gofer opens, connects and makes them (connect.go), sentry/fs/hostfile and sentry/socket/unix use the
 // descriptors. Otherwise they are the sandbox's own.
 //
 // Host calls: preadv, pwritev2, fstat, ftruncate, fsync, fdatasync, fallocate and close on donated

@@ -181,3 +181,6 @@ func (w *Watch) Close() {
 	delete(w.n.watches, w.id)
 	_ = unix.EpollCtl(w.n.epfd, unix.EPOLL_CTL_DEL, w.fd, &unix.EpollEvent{})
 }
+
+// Beside is Notifier.Watch with the notifier of w.
+func (w *Watch) Beside(fd int, h Handler) (*Watch, error) { return w.n.Watch(fd, h) }

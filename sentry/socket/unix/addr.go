@@ -123,7 +123,7 @@ var paths struct {
 }
 
 func bindPath(ctx *vfs.Context, name string, s *Socket) (vfs.Path, error) {
-	p, err := vfs.MakeSocket(ctx, name, 0o777)
+	p, err := vfs.MakeSocket(ctx, name, 0o777, s.typ)
 	if err != nil {
 		return vfs.Path{}, err
 	}

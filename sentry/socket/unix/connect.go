@@ -30,11 +30,14 @@ func (s *Socket) Listen(ctx *vfs.Context, backlog int) error {
 	s.creds, s.groups = credsOf(ctx) // what SO_PEERCRED of a client shows
 	s.mu.Unlock()
 	notifyRoom(blocked)
+	if d := s.door.Load(); d != nil {
+		return d.inode.ListenHost(backlog)
+	}
 	return nil
 }
 
 // Accept implements socket.Listener.
-func (s *Socket) Accept(*vfs.Context) (socket.Socket, error) {
+func (s *Socket) Accept(ctx *vfs.Context) (socket.Socket, error) {
 	if s.typ == abi.SOCK_DGRAM {
 		return nil, abi.EOPNOTSUPP
 	}
@@ -44,7 +47,11 @@ func (s *Socket) Accept(*vfs.Context) (socket.Socket, error) {
 		return nil, abi.EINVAL
 	}
 	if len(s.pending) == 0 {
+		down := s.shutdown&shutRecv != 0
 		s.mu.Unlock()
+		if d := s.door.Load(); d != nil && !down {
+			return s.acceptHost(ctx, d)
+		}
 		return nil, abi.EAGAIN // also after a shutdown, which only ends a blocked accept
 	}
 	c := s.pending[0]
@@ -274,6 +281,9 @@ func (s *Socket) Close() {
 	blocked := s.takeBlockedLocked()
 	s.mu.Unlock()
 
+	if d := s.door.Swap(nil); d != nil {
+		d.close()
+	}
 	if path.OK() || wasListening || peer == nil || len(name) > 0 && s.owns(name) {
 		s.unbind(name, path)
 	}

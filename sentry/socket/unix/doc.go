@@ -11,8 +11,11 @@
 // descriptor of the host, which the Gofer made, takes the place of the peer. Bytes and packets
 // cross, descriptors and credentials do not. Where the host tells nobody that there is room
 // again (a full backlog, a datagram to a name), who waits looks again every hostRetry. Linux
-// difference: a socket that is bound inside has no name for the host, SO_SNDBUF and SO_RCVBUF of
-// the host's stay as they are, and there is no urgent byte.
+// difference: SO_SNDBUF and SO_RCVBUF of the host's stay as they are, and there is no urgent byte.
+//
+// A socket that is bound there has a door (door.go): a socket of the host with that name, at which
+// the Gofer listens and accepts. Who connects inside the sandbox does not go through it. It ends
+// with the socket; the file stays, as on Linux.
 //
 // Host calls: recvmsg, sendmsg, shutdown, ppoll, ioctl (FIONREAD, TIOCOUTQ) and close on such
 // descriptors.

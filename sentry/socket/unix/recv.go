@@ -13,6 +13,11 @@ func (s *Socket) Recv(_ *vfs.Context, m *socket.Message) (int, error) {
 	if h := s.host.Load(); h != nil && !s.waiting() {
 		return s.recvHost(h, m, flags)
 	}
+	if d := s.door.Load(); d != nil && s.typ == abi.SOCK_DGRAM && !s.waiting() {
+		if n, err := s.recvHost(d.host, m, flags); err != abi.EAGAIN {
+			return n, err
+		}
+	}
 	if flags&abi.MSG_OOB != 0 {
 		return s.recvUrgent(m, flags)
 	}

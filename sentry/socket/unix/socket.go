@@ -39,6 +39,9 @@ type Socket struct {
 	// host, instead of peer, is what it is connected to on the host. Set under mu.
 	host atomic.Pointer[host]
 
+	// door is where programs of the host connect to a socket that is bound in a tree of theirs.
+	door atomic.Pointer[door]
+
 	mu       sync.Mutex
 	state    int
 	peer     *Socket
@@ -160,7 +163,11 @@ func (s *Socket) Poll() wait.Mask {
 	}
 	out := s.state != stateListening && s.writable()
 	peer, h := s.peer, s.host.Load()
+	listening, down := s.state == stateListening, s.shutdown&shutRecv != 0
 	s.mu.Unlock()
+	if d := s.door.Load(); d != nil && !down && (listening || s.typ == abi.SOCK_DGRAM) {
+		m |= d.poll() & (wait.In | abi.POLLRDNORM)
+	}
 	if h != nil {
 		return h.poll() | m&(wait.In|abi.POLLRDNORM)
 	}
@@ -227,7 +234,22 @@ func (s *Socket) Bind(ctx *vfs.Context, addr []byte) error {
 		return s.setName(name, vfs.Path{}, s.ns.add(string(name), s))
 	}
 	p, err := bindPath(ctx, string(name), s)
-	return s.setName(name, p, err)
+	if err != nil {
+		return err
+	}
+	d, err := openDoor(p.Inode(), s)
+	if err != nil {
+		unbindPath(p, s)
+		return err
+	}
+	if err = s.setName(name, p, nil); err != nil {
+		d.close()
+		return err
+	}
+	if d != nil && !s.keepDoor(d) {
+		d.close()
+	}
+	return nil
 }
 
 // setName makes a name that was entered in a table the socket's own.
