@@ -159,6 +159,7 @@ func NetProxyMain() {
 	if err := t.ready(); err != nil {
 		t.fail(err)
 	}
+	Settle()
 	// It returns when the Sentry has closed the wire, which it does when it ends.
 	_ = p.Serve()
 	os.Exit(0)
