@@ -91,6 +91,8 @@ def sockets(d):
     s.close()
     s = socket.socket(socket.AF_UNIX)
     s.connect(d + "/host.sock")
+    s.sendall(b"to the host")
+    s.close()
     s = socket.socket(socket.AF_UNIX)  # one that the host could connect to: nobody does
     s.bind(d + "/bound.sock")
     s.listen(1)
@@ -100,8 +102,6 @@ def sockets(d):
     except BlockingIOError:
         pass
     os.unlink(d + "/bound.sock")
-    s.sendall(b"to the host")
-    s.close()
 
 
 def together(d):
