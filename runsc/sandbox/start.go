@@ -274,6 +274,12 @@ func (s *starter) configure() error {
 	go func() { done <- outcome{s.sentry, s.configureOne(s.sentry, &s.bootConfig)} }()
 	if s.cfg.Spawned != nil {
 		if err := s.cfg.Spawned(s.sentry.proc.PID, s.gofer.proc.PID); err != nil {
+			// Each child has one who waits for its execve, whom the kernel wakes; kill must not
+			// be a second one.
+			s.sentry.proc.Kill()
+			s.gofer.proc.Kill()
+			<-done
+			<-done
 			return err
 		}
 	}
