@@ -42,12 +42,13 @@ type dnode struct {
 
 // Flags of a dentry.
 const (
-	dUsed       = 1 << iota // looked up since the clock hand passed
-	dDeleted                // the name was removed
-	dRevalidate             // a Directory that is a Revalidator
-	dPermitter              // the inode is a Permitter
-	dWatched                // an inotify mark was put on the inode through it: stays cached
-	dLinkable               // O_TMPFILE without O_EXCL: linkat(2) may give it a name
+	dUsed        = 1 << iota // looked up since the clock hand passed
+	dDeleted                 // the name was removed
+	dRevalidate              // a Directory that is a Revalidator
+	dCheapMisses             // a Directory whose misses are cheap (CheapMisser)
+	dPermitter               // the inode is a Permitter
+	dWatched                 // an inotify mark was put on the inode through it: stays cached
+	dLinkable                // O_TMPFILE without O_EXCL: linkat(2) may give it a name
 )
 
 // deadRefs is added to refs when a dentry or mount dies.
@@ -74,6 +75,9 @@ func (d *Dentry) instantiate(ctx *Context, inode Inode) error {
 	if d.typ == abi.S_IFDIR {
 		if _, ok := inode.(Revalidator); ok {
 			fl |= dRevalidate
+		}
+		if c, ok := inode.(CheapMisser); ok && c.CheapMisses() {
+			fl |= dCheapMisses
 		}
 	}
 	if _, ok := inode.(Permitter); ok {

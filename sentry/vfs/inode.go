@@ -137,6 +137,13 @@ type Revalidator interface {
 	Revalidate(ctx *Context, name string, child Inode) bool
 }
 
+// CheapMisser is a Directory that may say that it knows at once what it does not have. That
+// is not remembered then: names that many programs make and remove would fill the cache, and
+// keep directories that are gone. The answer does not change.
+type CheapMisser interface {
+	CheapMisses() bool
+}
+
 // Releaser is an Inode that wants to know that the VFS dropped its last reference.
 type Releaser interface {
 	ReleaseInode()

@@ -22,10 +22,6 @@ type Super struct {
 	UserNS  *auth.UserNamespace // ids of other namespaces cannot be stored; nil: the initial
 	FS      any                 // the file system's own value: see StatFSer, Remounter, SuperReleaser, OptionShower
 
-	// NoCache makes every lookup ask the file system. Names that come and go by
-	// themselves are better served by Revalidator.
-	NoCache bool
-
 	// Unkept makes a name leave the cache with the last pin of its dentry, so that the inode
 	// is released then: it holds something that must end in time.
 	Unkept bool

@@ -375,8 +375,7 @@ func mayFollow(ctx *Context, dir, link *Dentry) error {
 	return abi.EACCES
 }
 
-// lookupChild returns the dentry of name in dir; its inode is nil when nothing has that
-// name.
+// lookupChild returns the dentry of name in dir, of a name that nothing has or ENOENT.
 func lookupChild(ctx *Context, dir *Dentry, name string) (*Dentry, error) {
 	d := dir.super.cache.lookup(dir, name)
 	if d != nil && dir.flags.Load()&dRevalidate == 0 {
@@ -398,37 +397,56 @@ func lookupChild(ctx *Context, dir *Dentry, name string) (*Dentry, error) {
 	}
 	dir.state.mu.Lock()
 	defer dir.state.mu.Unlock()
-	return lookupLocked(ctx, dir, name)
+	inode, d, err := findLocked(ctx, dir, name)
+	switch {
+	case err != nil || d != nil:
+		return d, err
+	case inode == nil && !dir.remembers():
+		return nil, abi.ENOENT
+	}
+	return hash(ctx, newDentry(dir, name), inode)
 }
 
-// lookupLocked is lookupChild with the directory locked.
+// lookupLocked returns the dentry of name in dir, which is locked; its inode is nil when
+// nothing has that name.
 func lookupLocked(ctx *Context, dir *Dentry, name string) (*Dentry, error) {
+	inode, d, err := findLocked(ctx, dir, name)
+	switch {
+	case err != nil || d != nil:
+		return d, err
+	case inode == nil && !dir.remembers():
+		return newDentry(dir, name), nil
+	}
+	return hash(ctx, newDentry(dir, name), inode)
+}
+
+// remembers reports whether what is not in the directory d is remembered.
+func (d *Dentry) remembers() bool {
+	return d.flags.Load()&dCheapMisses == 0 && !d.Deleted()
+}
+
+// findLocked returns the cached dentry of name in dir, which is locked, or what the file
+// system has for it: an inode, or nothing.
+func findLocked(ctx *Context, dir *Dentry, name string) (Inode, *Dentry, error) {
 	c := &dir.super.cache
 	if d := c.lookup(dir, name); d != nil {
 		if dir.flags.Load()&dRevalidate == 0 || d.mounted.Load() > 0 || dir.inode.(Revalidator).Revalidate(ctx, name, d.inode) {
-			return d, nil
+			return nil, d, nil
 		}
 		c.drop(d)
 	}
 	if len(name) > abi.NAME_MAX {
-		return nil, abi.ENAMETOOLONG
+		return nil, nil, abi.ENAMETOOLONG
 	}
 	fsDir, err := dir.dir()
-	if err != nil {
-		return nil, err
-	}
-	d := newDentry(dir, name)
-	if dir.Deleted() {
-		return d, nil
+	if err != nil || dir.Deleted() {
+		return nil, nil, err
 	}
 	inode, err := fsDir.Lookup(ctx, name)
 	if err == abi.ENOENT && !dir.super.NoMissing {
-		inode, err = nil, nil
+		return nil, nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	return hash(ctx, d, inode)
+	return inode, nil, err
 }
 
 // hash puts a new dentry into the cache, naming inode or, if that is nil, nothing.
@@ -438,8 +456,6 @@ func hash(ctx *Context, d *Dentry, inode Inode) (*Dentry, error) {
 		if err := d.instantiate(ctx, inode); err != nil {
 			return nil, err
 		}
-	} else if d.super.NoCache {
-		return d, nil
 	}
 	if !d.super.cache.insert(d) {
 		d.kill()

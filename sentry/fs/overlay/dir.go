@@ -13,6 +13,12 @@ type dir struct {
 	lowers []vfs.Directory // topmost first; does not change
 }
 
+// CheapMisses implements vfs.CheapMisser.
+func (d *dir) CheapMisses() bool {
+	c, ok := d.upperInode().(vfs.CheapMisser)
+	return ok && len(d.lowers) == 0 && c.CheapMisses()
+}
+
 // Lookup implements vfs.Directory.
 func (d *dir) Lookup(ctx *vfs.Context, name string) (vfs.Inode, error) {
 	var upper vfs.Inode

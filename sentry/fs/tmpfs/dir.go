@@ -1,7 +1,6 @@
 package tmpfs
 
 import (
-	"slices"
 	"sort"
 	"strings"
 
@@ -45,8 +44,20 @@ func (d *dir) removeLocked(name string) {
 	delete(d.entries, name)
 	e.inode = nil
 	if len(d.order) > 16 && len(d.order) > 2*len(d.entries) {
-		d.order = slices.DeleteFunc(d.order, func(e *entry) bool { return e.inode == nil })
+		d.shrinkLocked()
 	}
+}
+
+// shrinkLocked gives back the memory of names that were removed.
+func (d *dir) shrinkLocked() {
+	order, entries := make([]*entry, 0, len(d.entries)), make(map[string]*entry, len(d.entries))
+	for _, e := range d.order {
+		if e.inode != nil {
+			order = append(order, e)
+			entries[e.name] = e
+		}
+	}
+	d.order, d.entries = order, entries
 }
 
 func (d *dir) add(ctx *vfs.Context, name string, i inode) {
@@ -65,6 +76,9 @@ func (d *dir) Attr(*vfs.Context, int) (vfs.Attr, error) {
 	d.mu.RUnlock()
 	return a, nil
 }
+
+// CheapMisses implements vfs.CheapMisser.
+func (d *dir) CheapMisses() bool { return true }
 
 // Lookup implements vfs.Directory.
 func (d *dir) Lookup(_ *vfs.Context, name string) (vfs.Inode, error) {
