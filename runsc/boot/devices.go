@@ -49,7 +49,11 @@ func (m *mounter) devices() error {
 		return nil
 	}
 	for i := range m.c.spec.Linux.Devices {
-		if err := m.device(&m.c.spec.Linux.Devices[i]); err != nil {
+		err := m.device(&m.c.spec.Linux.Devices[i])
+		if err == nil {
+			err = m.matches(&m.c.spec.Linux.Devices[i])
+		}
+		if err != nil {
 			return fmt.Errorf("linux.devices[%d] (%s): %w", i, m.c.spec.Linux.Devices[i].Path, err)
 		}
 	}
@@ -91,6 +95,29 @@ func (m *mounter) device(d *specs.LinuxDevice) error {
 		}
 	}
 	return vfs.Chmod(m.ctx, p, mode&0o7777)
+}
+
+// matches refuses what is at a device's path and is something else (config-linux.md).
+func (m *mounter) matches(d *specs.LinuxDevice) error {
+	p, err := m.lookup(path.Join("/", d.Path))
+	if err != nil {
+		return err
+	}
+	attr, err := p.Dentry.Inode().Attr(m.ctx, 0)
+	if err != nil {
+		return err
+	}
+	typ := uint32(abi.S_IFCHR)
+	switch d.Type {
+	case "b":
+		typ = abi.S_IFBLK
+	case "p":
+		typ = abi.S_IFIFO
+	}
+	if attr.Mode&abi.S_IFMT != typ || typ != abi.S_IFIFO && (attr.RdevMajor != uint32(d.Major) || attr.RdevMinor != uint32(d.Minor)) {
+		return describe(abi.EEXIST)
+	}
+	return nil
 }
 
 func (m *mounter) own(p vfs.Path, d *specs.LinuxDevice) error {

@@ -78,6 +78,9 @@ func (m *mounter) mount(i int, mnt *specs.Mount) error {
 	if err != nil {
 		return err
 	}
+	if o.remount {
+		return m.remount(p, &o)
+	}
 	readonly := o.flags & abi.MS_RDONLY
 	if o.copyUp = o.copyUp && !bind && mnt.Type == "tmpfs"; o.copyUp {
 		o.flags &^= abi.MS_RDONLY
@@ -107,6 +110,21 @@ func (m *mounter) mount(i int, mnt *specs.Mount) error {
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// remount changes what an entry before this one has mounted.
+func (m *mounter) remount(p vfs.Path, o *options) error {
+	flags := o.flags &^ (abi.MS_BIND | abi.MS_REC)
+	var err error
+	if o.flags&abi.MS_BIND != 0 {
+		err = vfs.Remount(m.ctx, p, flags)
+	} else {
+		err = vfs.RemountSuper(m.ctx, p, flags, o.data)
+	}
+	if err != nil {
+		return fmt.Errorf("remount: %w", describe(err))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package boot
 
 import (
 	"fmt"
+	"strings"
 
 	"lazaret/runsc/sandbox"
 	"lazaret/sentry/fs/gofer"
@@ -110,13 +111,27 @@ var mountFlags = map[string]struct{ set, clear uint32 }{
 	"bind":          {abi.MS_BIND, 0},
 	"rbind":         {abi.MS_BIND | abi.MS_REC, 0},
 	"defaults":      {0, 0},
-	"remount":       {0, 0},
 	"silent":        {0, 0},
 	"loud":          {0, 0},
 	"mand":          {0, 0},
 	"nomand":        {0, 0},
 	"nosymfollow":   {abi.MS_NOSYMFOLLOW, 0},
 	"symfollow":     {0, abi.MS_NOSYMFOLLOW},
+
+	// Those of the host's disks, which no file system of a sandbox has.
+	"iversion": {0, 0}, "noiversion": {0, 0}, "lazytime": {0, 0}, "nolazytime": {0, 0}, "acl": {0, 0}, "noacl": {0, 0},
+}
+
+// recursive reports whether an option is one of mountFlags with an r before it: it holds for
+// what is mounted below too. A bind's tree is one file system here.
+func recursive(option string) (plain string, ok bool) {
+	plain, ok = strings.CutPrefix(option, "r")
+	switch plain {
+	case "ro", "rw", "nosuid", "suid", "nodev", "dev", "noexec", "exec", "noatime", "atime", "nodiratime", "diratime",
+		"relatime", "norelatime", "strictatime", "nostrictatime", "nosymfollow", "symfollow":
+		return plain, ok
+	}
+	return "", false
 }
 
 // propagation are the options that change how mounts spread.
@@ -132,18 +147,24 @@ type options struct {
 	flags       uint32
 	propagation []uint32
 	copyUp      bool // tmpcopyup
+	remount     bool
 	data        string
 }
 
 func parseOptions(list []string) options {
 	var o options
 	for _, v := range list {
+		if plain, ok := recursive(v); ok {
+			v = plain
+		}
 		if f, ok := mountFlags[v]; ok {
 			o.flags = o.flags&^f.clear | f.set
 		} else if p, ok := propagation[v]; ok {
 			o.propagation = append(o.propagation, p)
 		} else if v == "tmpcopyup" {
 			o.copyUp = true
+		} else if v == "remount" {
+			o.remount = true
 		} else {
 			if o.data != "" {
 				o.data += ","

@@ -28,6 +28,9 @@ func checkSeccomp(c *checker) *FieldError {
 	if ferr := checkAction("linux.seccomp.defaultAction", s.DefaultAction); ferr != nil {
 		return ferr
 	}
+	if ferr := checkErrno("linux.seccomp.defaultErrnoRet", s.DefaultAction, s.DefaultErrnoRet); ferr != nil {
+		return ferr
+	}
 	if s.ListenerPath != "" {
 		return &FieldError{Field: "linux.seccomp.listenerPath", Why: "user notification is not supported", Do: "remove it"}
 	}
@@ -40,6 +43,9 @@ func checkSeccomp(c *checker) *FieldError {
 		call := &s.Syscalls[i]
 		field := fmt.Sprintf("linux.seccomp.syscalls[%d]", i)
 		if ferr := checkAction(field+".action", call.Action); ferr != nil {
+			return ferr
+		}
+		if ferr := checkErrno(field+".errnoRet", call.Action, call.ErrnoRet); ferr != nil {
 			return ferr
 		}
 		if len(call.Names) == 0 {
@@ -66,4 +72,12 @@ func checkAction(field string, a specs.LinuxSeccompAction) *FieldError {
 		return &FieldError{Field: field, Why: "SCMP_ACT_NOTIFY is not supported", Do: "use SCMP_ACT_ERRNO"}
 	}
 	return &FieldError{Field: field, Why: fmt.Sprintf("unknown action %q", clip(string(a)))}
+}
+
+// checkErrno refuses a number for an action that returns none.
+func checkErrno(field string, a specs.LinuxSeccompAction, errno *uint) *FieldError {
+	if errno == nil || a == specs.ActErrno || a == specs.ActTrace {
+		return nil
+	}
+	return &FieldError{Field: field, Why: fmt.Sprintf("%s returns no errno", clip(string(a))), Do: "remove it"}
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -129,8 +130,9 @@ func badRoot(t *testing.T, b *bundle) {
 
 // TestBadInput is the table.
 func TestBadInput(t *testing.T) {
-	for i := range badCases {
-		c := &badCases[i]
+	cases := slices.Concat(badCases, badMoreCases)
+	for i := range cases {
+		c := &cases[i]
 		t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			b := newBundle(t)

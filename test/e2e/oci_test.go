@@ -3,6 +3,7 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -186,8 +187,9 @@ var ociCases = []ociCase{
 // TestOCI compares.
 func TestOCI(t *testing.T) {
 	runc := peerRunc(t)
-	for i := range ociCases {
-		c := &ociCases[i]
+	cases := slices.Concat(ociCases, ociMoreCases)
+	for i := range cases {
+		c := &cases[i]
 		t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			b := newBundle(t)

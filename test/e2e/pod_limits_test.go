@@ -167,23 +167,19 @@ func TestPodOOMEvent(t *testing.T) {
 	}
 }
 
-// TestOOMVictim: who has most memory is killed, and not who asked for the last page.
+// TestOOMVictim: who has most memory is killed, and not who asks for the last page.
 func TestOOMVictim(t *testing.T) {
 	r := ours(t)
-	// Many small processes touch their pages while the large one waits, holding nearly all.
 	b := newBundle(t, limited(resources(64<<20, 0, 0, 1024)), script1(`
 mkfifo /tmp/go
-(awk 'BEGIN { s = "0123456789abcdef"; while (length(s) < 32000000) s = s s; print "full" > "/tmp/full"; close("/tmp/full"); getline < "/tmp/go" }'; echo $? > /tmp/large) &
+fill='s = "0123456789abcdef"; while (length(s) < 4096) s = s s; for (i = 0; i < n; i++) a[i] = s i'
+(awk -v n=9000 "BEGIN { $fill; print \"full\" > \"/tmp/full\"; close(\"/tmp/full\"); getline < \"/tmp/go\" }"; echo $? > /tmp/large) &
 until [ -e /tmp/full ] || [ -e /tmp/large ]; do sleep 0.02; done
-i=0
-while [ $i -lt 60 ] && [ ! -e /tmp/large ]; do
-	i=$((i+1))
-	(awk 'BEGIN { s = "0123456789abcdef"; while (length(s) < 1000000) s = s s; getline < "/tmp/go" }') &
-	sleep 0.05
-done
-for i in 1 2 3 4 5 6 7 8 9 10; do [ -e /tmp/large ] || sleep 0.1; done
+cat /tmp/full
+awk -v n=8000 "BEGIN { $fill }"; echo $?
+until [ -e /tmp/large ]; do sleep 0.02; done
 cat /tmp/large`))
-	if a := b.run(r, ""); a.out != "137\n" || a.code != 0 {
-		t.Errorf("the large process ended with %q; exit %d %s", a.out, a.code, a.err)
+	if a := b.run(r, ""); a.out != "full\n0\n137\n" || a.code != 0 {
+		t.Errorf("exit %d, %q %s", a.code, a.out, a.err)
 	}
 }
