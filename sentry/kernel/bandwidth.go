@@ -19,7 +19,7 @@ type Throttling struct {
 	ThrottledNS        int64
 }
 
-// Bounds of a period, as Linux has them (sched_group_set_bandwidth), and of the time
+// Bounds of a period, as Linux has them, and of the time
 // between two looks at what was used.
 const (
 	minBandwidthNS = 1_000_000

@@ -30,7 +30,7 @@ func (t *Task) endSelf(status int32) {
 	}
 }
 
-// doExit tears the task down (do_exit). It is the last thing its goroutine does.
+// doExit tears the task down. It is the last thing its goroutine does.
 func (t *Task) doExit() {
 	tg := t.tg
 	t.traceExitEvent()
@@ -74,7 +74,7 @@ func (t *Task) doExit() {
 	t.exitQ.Notify(wait.In)
 }
 
-// exitSignalsLocked takes the task out of signal delivery (exit_signals).
+// exitSignalsLocked takes the task out of signal delivery.
 func (t *Task) exitSignalsLocked() (stopDone bool) {
 	t.exiting.Store(true)
 	t.retargetLocked(^t.SignalMask())
@@ -112,7 +112,7 @@ func (t *Task) releaseFiles() {
 }
 
 // exitNotify tells parent, children, tracer and tracees, and makes the task a zombie or
-// releases it (exit_notify). It returns a terminal whose session leader this was.
+// releases it. It returns a terminal whose session leader this was.
 func (t *Task) exitNotify(last bool) TTY {
 	k, tg := t.k, t.tg
 	if last {
@@ -261,7 +261,7 @@ func (tg *ThreadGroup) reaperLocked(child *ThreadGroup) *ThreadGroup {
 }
 
 // notifyParentLocked sends the exit signal for a dead group and wakes waiters. It reports
-// whether nobody wants the status, so that the zombie can go (do_notify_parent).
+// whether nobody wants the status, so that the zombie can go.
 func (tg *ThreadGroup) notifyParentLocked() (reap bool) {
 	p := tg.parent
 	if p == nil {

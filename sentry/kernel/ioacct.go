@@ -24,8 +24,8 @@ func (a *ioAccount) read() IOCounts {
 	return IOCounts{a.rchar.Load(), a.wchar.Load(), a.syscr.Load(), a.syscw.Load()}
 }
 
-// countIO counts a system call that returned v or err, as Linux's vfs_read, vfs_write and
-// do_sendfile do: a call whose arguments are bad does not count.
+// countIO counts a system call that returned v or err, as /proc/PID/io has
+// it on Linux: a call whose arguments are bad does not count.
 func (a *ioAccount) countIO(nr, v uint64, err error) {
 	in, out := false, false
 	switch nr {

@@ -220,7 +220,7 @@ func (t *Task) parkTraced() {
 	}
 }
 
-// traceSignalLocked is the stop before a signal is delivered (ptrace_signal). sigMu is
+// traceSignalLocked is the stop before a signal is delivered. sigMu is
 // held, and let go meanwhile. It returns the signal to deliver, 0 for none.
 func (t *Task) traceSignalLocked(info *abi.Siginfo) int {
 	t.tg.sigMu.Unlock()

@@ -11,7 +11,7 @@ const (
 	AccessReal                   // real ids: ptrace, process_vm_readv
 )
 
-// MayAccess is the check of who may look into another process (ptrace_may_access):
+// MayAccess is the check of who may look into another process (ptrace(2), "Ptrace access mode checking"):
 // EPERM if t may not. attach asks for more than looking; the answer is the same here.
 func (t *Task) MayAccess(o *Task, mode AccessMode) error {
 	if t.tg == o.tg {

@@ -48,7 +48,7 @@ func (t *Task) shareSemUndo(c *Task, flags uint64) {
 	c.semUndo = t.semUndo
 }
 
-// exitSem gives the list up: the last one takes everything back (exit_sem). ctx is of
+// exitSem gives the list up: the last one takes everything back. ctx is of
 // the calling task.
 func (t *Task) exitSem(ctx *vfs.Context) {
 	u := t.semUndo

@@ -53,7 +53,7 @@ func (k *Kernel) FlushAsync() {
 	s.waiting.Add(-int32(len(list)))
 }
 
-// sendAsync is send_sigio and send_sigurg.
+// sendAsync sends SIGIO, or what F_SETSIG asks for, and SIGURG.
 func (k *Kernel) sendAsync(w *vfs.AsyncWatch, events wait.Mask) {
 	o := w.File.Owner()
 	p, ok := o.Target.(*PID)

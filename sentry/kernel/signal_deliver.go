@@ -30,7 +30,7 @@ func (t *Task) restartNoHandler() {
 	t.inSyscall = false
 }
 
-// nextDelivery takes signals until one has a handler to run (get_signal). 0: none.
+// nextDelivery takes signals until one has a handler to run. 0: none.
 func (t *Task) nextDelivery() (int, abi.Sigaction, abi.Siginfo) {
 	tg := t.tg
 	for {

@@ -34,7 +34,7 @@ func (t *Task) dispositionIgnoresLocked(sig int, force bool) bool {
 }
 
 // prepareLocked does what stop and continue signals do at once, and reports whether the
-// signal should be queued (prepare_signal).
+// signal should be queued.
 func (t *Task) prepareLocked(sig int, force bool) bool {
 	tg := t.tg
 	switch {
@@ -205,7 +205,7 @@ func (t *Task) SignalThread(info *abi.Siginfo) error {
 }
 
 // ForceSignal sends a synchronous signal that cannot be blocked or ignored: if it is, the
-// default action applies (force_sig_info). Only for the calling task.
+// default action applies. Only for the calling task.
 func (t *Task) ForceSignal(info *abi.Siginfo) { t.forceSignal(info) }
 
 func (t *Task) forceSignal(info *abi.Siginfo) {

@@ -48,7 +48,7 @@ type stopState struct {
 	faultAddr       abi.Addr
 }
 
-// setStopPendingLocked makes t take part in a group stop (task_set_jobctl_pending).
+// setStopPendingLocked makes t take part in a group stop.
 func (t *Task) setStopPendingLocked(sig int) bool {
 	if t.exiting.Load() || t.pending.set.Has(abi.SIGKILL) {
 		return false
@@ -75,7 +75,7 @@ func (t *Task) participateLocked() bool {
 	return false
 }
 
-// doStop stops the task, and the group if sig begins a stop (do_signal_stop). sigMu is
+// doStop stops the task, and the group if sig begins a stop. sigMu is
 // held and released. It reports whether the task stopped here.
 func (t *Task) doStopLocked(sig int) bool {
 	tg := t.tg
@@ -170,8 +170,8 @@ func (tg *ThreadGroup) continueLocked() {
 	}
 }
 
-// notifyParentStopLocked sends SIGCHLD for a stop or continue and wakes waiters
-// (do_notify_parent_cldstop). tasksMu is held, sigMu is not.
+// notifyParentStopLocked sends SIGCHLD for a stop or continue and wakes waiters.
+// tasksMu is held, sigMu is not.
 func (tg *ThreadGroup) notifyParentStopLocked(t *Task, code int32) {
 	if tg.parent != nil {
 		tg.leader.notifyStopTo(tg.parent, code, t)

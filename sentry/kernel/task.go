@@ -12,7 +12,7 @@ import (
 	"lazaret/syscalls/abi"
 )
 
-// Task is one thread of an application (task_struct).
+// Task is one thread of an application.
 type Task struct {
 	k         *Kernel
 	tg        *ThreadGroup

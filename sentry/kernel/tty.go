@@ -195,7 +195,7 @@ func (t *Task) SessionID(tty TTY, master bool) (int32, error) {
 
 // CheckBackground is what a terminal asks before a read (SIGTTIN) or a write or change
 // (SIGTTOU): nil to go on; EIO or ERESTARTSYS, with the signal sent, for a background
-// process (__tty_check_change, job_control).
+// process (credentials(7), "Process groups and sessions"; termios(3), TOSTOP).
 func (t *Task) CheckBackground(tty TTY, sig int) error {
 	k := t.k
 	k.tasksMu.RLock()

@@ -54,7 +54,7 @@ func (t *TTY) roomLocked() int {
 	return max(0, outputSize-len(t.out.buf))
 }
 
-// outCharLocked is do_output_char: one byte through OPOST. false: it needs more room than
+// outCharLocked puts one byte through OPOST. false: it needs more room than
 // space.
 func (t *TTY) outCharLocked(c byte, space int, e *effects) bool {
 	o, f := &t.out, t.termios.Oflag

@@ -36,7 +36,7 @@ type Super struct {
 	writes atomic.Int32  // sum of the mounts' writes
 	dead   atomic.Bool
 
-	renameMu sync.Mutex // s_vfs_rename_mutex: moves of directories
+	renameMu sync.Mutex // moves of directories
 	root     *Dentry
 	cache    dcache
 

@@ -66,7 +66,7 @@ func (n *taskNode) init(fs *FS, ref taskRef, mode uint32, what uint64) {
 func (n *taskNode) task() *kernel.Task { return n.ref.get(n.fs.sys.K) }
 
 // owner returns who owns the inode: the process's user, or root if it cannot be dumped
-// (task_dump_owner). The directories that all may list always belong to the user.
+// (proc(5)). The directories that all may list always belong to the user.
 func (n *taskNode) owner() (auth.KUID, auth.KGID) {
 	t := n.task()
 	if t == nil {

@@ -174,8 +174,7 @@ func (b *bucket) handOverLocked(key mm.FutexKey, m *mm.MM, addr abi.Addr, v, ext
 	return true, nil
 }
 
-// OwnerDied hands over the priority-inheriting futexes that o holds and others wait for
-// (exit_pi_state_list).
+// OwnerDied hands over the priority-inheriting futexes that o holds and others wait for.
 func (t *Table) OwnerDied(o Owner) {
 	if t.pi.n.Load() == 0 {
 		return
