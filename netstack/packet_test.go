@@ -21,7 +21,7 @@ func wired(t testing.TB) (*Stack, *packetLink, int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Close(fds[0]); unix.Close(fds[1]) })
+	t.Cleanup(func() { unix.Close(fds[1]) }) // the other is the stack's
 	s := New()
 	s.StartUp()
 	c := Config{Links: []HostLink{{Link: Link{Index: 2, Name: "eth0", MTU: 1500, Flags: unix.IFF_UP | unix.IFF_BROADCAST, MAC: [6]byte{2, 0, 0, 0, 0, 1}},
