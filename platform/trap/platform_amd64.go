@@ -36,7 +36,8 @@ type trapPlatform struct {
 	pool     []*addressSpace // emptied stubs, the oldest first
 	emptying int             // stubs that are about to be in pool
 	expiring bool            // a timer will look at pool
-	spare    int             // threads of ended contexts that the scheduler has
+	expirers sync.WaitGroup
+	spare    int // threads of ended contexts that the scheduler has
 
 	watchTick  time.Duration
 	watchLimit int
@@ -291,6 +292,7 @@ func (p *trapPlatform) Close() {
 	for _, a := range all {
 		a.Release()
 	}
+	p.expirers.Wait()
 	for len(p.answers) > 0 {
 		ans := <-p.answers
 		_ = unix.Close(ans.end)

@@ -148,6 +148,12 @@ func (p *trapPlatform) expireLaterLocked() {
 // expire ends the stubs that nobody has taken for long.
 func (p *trapPlatform) expire() {
 	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return
+	}
+	p.expirers.Add(1) // Close waits for them
+	defer p.expirers.Done()
 	n := 0
 	for n < len(p.pool) && time.Since(p.pool[n].since) >= p.idleLimit {
 		n++

@@ -359,3 +359,27 @@ func TestIdleStubs(t *testing.T) {
 		t.Errorf("%d stubs, timer %v", len(p.pool), p.expiring)
 	}
 }
+
+// A platform may end while the stubs that nobody took are being given back.
+func TestIdleStubsClose(t *testing.T) {
+	for range 20 {
+		p := hostile(t)
+		p.bear(1 << 30)
+		p.mu.Lock()
+		p.idleLimit, p.expiring = time.Millisecond, false
+		p.mu.Unlock()
+		var all []*victim
+		for range 4 {
+			v := newVictim(t, p, []byte{0x0f, 0x05, 0xeb, 0xfc})
+			if _, err := v.call(); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, v)
+		}
+		for _, v := range all {
+			v.close()
+		}
+		time.Sleep(time.Millisecond)
+		p.Close()
+	}
+}
