@@ -105,48 +105,61 @@ func (r *request) xbind() error {
 		r.fd = -1
 		return err
 	}
-	// A name that starts with '@' would be abstract to x/sys, hence the "./".
-	err = inDir(dir, func() error { return unix.Bind(r.fd, &unix.SockaddrUnix{Name: "./" + name}) })
+	sock, err := r.copyBound()
 	if err != nil {
 		return err
 	}
+	// A name that starts with '@' would be abstract to x/sys, hence the "./".
+	err = inDir(dir, func() error { return unix.Bind(r.fd, &unix.SockaddrUnix{Name: "./" + name}) })
+	if err == nil {
+		if err = r.enterBound(f.node, dir, name, newNum, sock, mode, uid, gid); err != nil {
+			_ = unix.Unlinkat(dir, name, 0)
+		}
+	}
+	if err != nil {
+		closeFDs(sock)
+		r.s.unreserveOpen()
+	}
+	return err
+}
+
+// copyBound returns a copy of the socket that goes to the client, who can neither listen nor accept
+// itself. Like open files these are counted.
+func (r *request) copyBound() (int, error) {
+	if err := r.s.reserveOpen(); err != nil {
+		return -1, err
+	}
+	sock, err := unix.FcntlInt(uintptr(r.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		r.s.unreserveOpen()
+	}
+	return sock, err
+}
+
+// enterBound makes a fid of the name that a socket was bound to, which keeps sock.
+func (r *request) enterBound(parent *node, dir int, name string, newNum uint32, sock int, mode, uid, gid uint32) error {
 	var sx unix.Statx_t
 	if err := own(dir, name, mode, uid, gid, &sx); err != nil {
-		_ = unix.Unlinkat(dir, name, 0)
 		return err
 	}
 	r.s.mu.Lock()
-	n, err := r.s.childLocked(f.node, name, identityOf(&sx))
+	n, err := r.s.childLocked(parent, name, identityOf(&sx))
 	r.s.mu.Unlock()
 	if err != nil {
 		return err
 	}
 	a := attrOf(&sx, r.s.attrFlags(n))
-	r.enc.Attr(&a)
 	if err := r.s.addFIDs([]uint32{newNum}, []*node{n}); err != nil {
 		return err
 	}
-	return r.keepBound(newNum)
-}
-
-// keepBound has a fid keep a copy of the socket that goes to the client, who can neither listen
-// nor accept itself. Like open files these are counted.
-func (r *request) keepBound(num uint32) error {
-	f, err := r.fid(num)
+	f, err := r.fid(newNum)
 	if err != nil {
-		return err
-	}
-	if err := r.s.reserveOpen(); err != nil {
-		return err
-	}
-	sock, err := unix.FcntlInt(uintptr(r.fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		r.s.unreserveOpen()
 		return err
 	}
 	f.mu.Lock()
 	f.sock = sock
 	f.mu.Unlock()
+	r.enc.Attr(&a)
 	return nil
 }
 

@@ -107,6 +107,31 @@ func TestHostChanges(t *testing.T) {
 	}
 }
 
+// A socket that cannot be kept leaves no name, and no fid.
+func TestBindRefused(t *testing.T) {
+	c, dir := serve(t, func(c *Config) { c.Roots[0].AllowUnix = true; c.MaxOpen = 1 })
+	root := attach(t, c, "/")
+	one, fd, _, err := root.Bind("one", abi.SOCK_STREAM, 0o600, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if _, _, _, err := root.Bind("two", abi.SOCK_STREAM, 0o600, 0, 0); err != abi.ENFILE && err != abi.EMFILE {
+		t.Errorf("one too many: %v", err)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "two")); !os.IsNotExist(err) {
+		t.Errorf("its name: %v", err)
+	}
+	if err := one.Listen(proto.StopListening); err != nil {
+		t.Fatal(err)
+	}
+	if _, fd, _, err := root.Bind("two", abi.SOCK_STREAM, 0o600, 0, 0); err != nil {
+		t.Errorf("when there is room: %v", err)
+	} else {
+		unix.Close(fd)
+	}
+}
+
 func TestUnixSockets(t *testing.T) {
 	c, dir := serve(t, func(c *Config) { c.Roots[0].AllowUnix = true; c.Roots[0].AllowFIFO = true })
 	l, err := net.Listen("unix", filepath.Join(dir, "sock"))

@@ -35,7 +35,7 @@ func (tg *ThreadGroup) oomKill() {
 }
 
 // faultOOM makes room for a fault: the process of the container that has most memory is
-// killed, as out_of_memory of Linux does it, and the fault is begun anew when it is dead. While one
+// killed, as on Linux (proc(5), oom_score), and the fault is begun anew when it is dead. While one
 // dies no other is chosen.
 func (t *Task) faultOOM() {
 	c := t.container
